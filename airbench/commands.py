@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput, counted, first_few
+from flagbench.paths import near_by
 from flagbench.runners.arguments import add_examples, any_path, names
 from flagbench.runners.terminal import console, say
 
@@ -270,5 +271,6 @@ def _data(options: argparse.Namespace) -> tuple[Snapshots, tuple[Dataset, ...]]:
     if options.mini:
         return Snapshots(MINI), mini_datasets()
     if options.data is not None and not options.data.is_dir():
-        raise BadInput(f"--data {options.data} is not a folder")
+        near = near_by(options.data, folders=True)
+        raise BadInput(f"--data {options.data} is not a folder{near}; it must hold snapshots as <org>/<repo>/")
     return Snapshots(options.data), datasets()

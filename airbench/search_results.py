@@ -22,6 +22,7 @@ from typing import Any
 from flagbench import BadData, BadInput, ModelFault, UnknownName
 from flagbench.airbench.registry import Dataset, datasets
 from flagbench.files import inside, parse_json, read_bytes
+from flagbench.paths import check_there
 from flagbench.runners.rankings.run_files import LARGEST, checked
 
 NO_RERANKER = "NoReranker"
@@ -136,8 +137,7 @@ def find(root: Path) -> list[Path]:
     Raises:
         BadInput: There are none, or one is a link that leads out of the folder.
     """
-    if not os.path.lexists(root):
-        raise BadInput(f"{root} does not exist")
+    check_there(root, "name a file of search results, or a folder of them")
     if not root.is_dir():
         return [root]
     found = []

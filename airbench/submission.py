@@ -24,6 +24,7 @@ from flagbench.airbench.search_results import (
     read,
 )
 from flagbench.files import open_file
+from flagbench.paths import check_folder
 from flagbench.results.published.variant import part_of, sources_of
 from flagbench.results.runs import find_run
 from flagbench.results.store import replacing
@@ -139,8 +140,7 @@ def choose(
         BadInput: There is none, or more than one, or all of its files are damaged.
         UnknownName: No such version.
     """
-    if not root.is_dir():
-        raise BadInput(f"{root} is not a folder: give one with search results")
+    check_folder(root, "name one with search results")
     versions = {row.version for row in datasets()}
     wanted = version.removeprefix("AIR-Bench_") if version is not None else None
     if wanted is not None and wanted not in versions:

@@ -98,7 +98,7 @@ class UnknownName(BadInput):
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         self.kind, self.name = kind, name
         names = list(known)
-        near = _nearest(name.lower(), names)
+        near = nearest(name, names)
         parts = [f"unknown {kind} '{name}'"]
         if near:
             parts.append("did you mean " + " or ".join(near) + "?")
@@ -130,8 +130,9 @@ def known_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> st
     return alike[0]
 
 
-def _nearest(name: str, names: Iterable[str]) -> list[str]:
+def nearest(name: str, names: Iterable[str]) -> list[str]:
     """Up to three names that are like one in small letters, contain it, or are ``org/model`` with a model like it."""
+    name = name.lower()
     lowered = {candidate.lower(): candidate for candidate in names}
     near = _alike(name, lowered)
     if not near and len(name) >= _SHORTEST_PART:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flagbench import BadInput
 from flagbench.files import inside
 from flagbench.flags import add_flags, given
+from flagbench.paths import near_by
 from flagbench.runners.arguments import add_examples, any_path
 from flagbench.runners.generation.server_options import ServerLimits
 from flagbench.runners.terminal import console, say
@@ -107,7 +108,8 @@ def _score(options: argparse.Namespace) -> int:
     if (options.judge_base or options.dry_run) and not options.judge:
         raise BadInput("--judge-base and --dry-run need --judge MODEL")
     if options.data is not None and not options.data.is_dir():
-        raise BadInput(f"--data {options.data} is not a folder; it must hold MLVU/MLVU_Test/")
+        near = near_by(options.data, folders=True)
+        raise BadInput(f"--data {options.data} is not a folder{near}; it must hold MLVU/MLVU_Test/")
     data = Snapshots(options.data) if options.data is not None else None
     runs = {
         folder: [saved.with_labels(data) if data else saved for saved in map(read_saved, paths)]

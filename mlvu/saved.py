@@ -16,6 +16,7 @@ from flagbench.files import MIB, inside, read_json
 from flagbench.mlvu.labels import give_labels, read_labels
 from flagbench.mlvu.loading import Anomaly, Question, label_files, question_set, verdict
 from flagbench.mlvu.registry import Row, find
+from flagbench.paths import check_folder
 from flagbench.results.data_state import DataState
 from flagbench.results.shapes import Seconds, Text, Truth, check_shape, fields_among_others
 
@@ -154,8 +155,7 @@ def find_saved(root: Path) -> dict[Path, list[Path]]:
     Raises:
         BadInput: There are none, or one is a link that leads out of the folder.
     """
-    if not root.is_dir():
-        raise BadInput(f"{root} is not a folder")
+    check_folder(root, "name one with answers of flagbench evaluate --benchmark mlvu below it")
     runs: dict[Path, list[Path]] = {}
     # Resolved, because the folder given may be one of these itself, by a relative path or a link.
     place = root.resolve()

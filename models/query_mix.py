@@ -21,6 +21,7 @@ from typing import Any
 
 from flagbench import BadInput, first_few
 from flagbench.files import parse_json, read_bytes
+from flagbench.paths import check_there
 
 PREFIX = "Generate the topic about this passage: "
 """Before each generation, behind the passage instruction of the model."""
@@ -110,6 +111,7 @@ class QueryMix:
 
 
 def _read(path: Path) -> tuple[str, Generations]:
+    check_there(path, "name the file of generations with --query-mix")
     content = read_bytes(path, _FIX)
     by_text: dict[str, tuple[str, ...]] = {}
     by_id: dict[str, tuple[str, ...]] = {}

@@ -10,6 +10,7 @@ from typing import Any
 
 from flagbench import BadInput, counted, first_few, in_one_line, printable
 from flagbench.files import LARGEST_TEXT, inside, parse_json, read_text
+from flagbench.paths import check_there
 from flagbench.results.baseline import Baseline
 from flagbench.results.data_state import DataState
 from flagbench.results.identity import text_digest
@@ -179,8 +180,7 @@ def run_files(paths: Sequence[Path]) -> dict[Path, Path | None]:
 
 
 def _files(path: Path) -> list[Path]:
-    if not os.path.lexists(path):
-        raise BadInput(f"{path} does not exist: name the folder of a run, an output folder or a run.json")
+    check_there(path, "name the folder of a run, an output folder or a run.json")
     if not path.is_dir():
         return [path]
     own = [path / "run.json"] if path.resolve().name == _OWN else []

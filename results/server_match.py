@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from flagbench import BadInput, printable
 from flagbench.files import as_number, read_json
+from flagbench.paths import check_there
 from flagbench.results.record import RunRecord
 
 VERSION = 1
@@ -192,6 +193,7 @@ def read_match(path: Path) -> ServerMatch:
     Raises:
         BadInput: It cannot be read, is damaged or of another version.
     """
+    check_there(path, "name a report of flagbench match --json")
     value = read_json(path, _FIX, largest=_LARGEST)
     if not isinstance(value, dict) or value.get("version") != VERSION:
         raise BadInput(f"{path} is no report of this version of flagbench match: {_FIX}")

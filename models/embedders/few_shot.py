@@ -10,6 +10,7 @@ from typing import Any
 from flagbench import BadInput
 from flagbench.files import parse_json, read_text
 from flagbench.models.spec import Prompts
+from flagbench.paths import near_by
 
 _FIX = "fix or copy it again"
 _SUFFIXES = (".csv", ".jsonl")
@@ -33,7 +34,8 @@ def with_examples(prompts: Prompts, folder: Path) -> tuple[Prompts, list[str]]:
         BadInput: No such folder, no file of a task in it, or a file with no usable row.
     """
     if not folder.is_dir():
-        raise BadInput(f"--examples {folder}: no such folder; it holds <Task>.csv or <Task>.jsonl files")
+        near = near_by(folder, folders=True)
+        raise BadInput(f"--examples {folder}: no such folder{near}; it holds <Task>.csv or <Task>.jsonl files")
     files = {path.stem: path for suffix in _SUFFIXES for path in sorted(folder.glob(f"*{suffix}")) if path.is_file()}
     changed: list[tuple[str, str]] = []
     used: list[str] = []

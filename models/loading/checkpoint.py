@@ -38,6 +38,9 @@ from flagbench.models.loading.hub import download
 from flagbench.models.loading.registry import published, registry
 from flagbench.models.spec import ModelSpec
 from flagbench.models.visual import VisualizedSettings
+from flagbench.paths import near_by
+
+_WANTED = "give a folder or a hub id of the form org/name"
 
 _TOKENIZER_FILES = (
     "tokenizer.json",
@@ -198,13 +201,13 @@ def _locate(model: str, revision: str | None, *, allow_pickle: bool) -> Checkpoi
             "model (BAAI/bge-base-en-v1.5 or BAAI/bge-m3) beside it"
         )
     if model.startswith((".", "/", "~")) or model.count("/") > 1 or model.endswith("/"):
-        raise BadInput(f"no such model directory: {model}")
+        raise BadInput(f"no such model directory: {model}{near_by(model, folders=True)}; {_WANTED}")
     known = published()
     own = known[model].own if model in known else None
     if isinstance(own, VisualizedSettings):
         return _of_two_repos(known[model], own, revision)
     if "/" not in model:
-        raise UnknownName("model", model, [*known, *registry().short], "give a folder or a hub id of the form org/name")
+        raise UnknownName("model", model, [*known, *registry().short], _WANTED)
     wanted = revision or (known[model].revision if model in known else "main")
     directory = download(model, repo_type="model", revision=wanted, patterns=SETTINGS_PATTERNS)
     if below := settings_patterns(directory):

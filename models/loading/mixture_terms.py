@@ -16,6 +16,7 @@ from pathlib import Path
 from flagbench import BadInput, counted, first_few, printable
 from flagbench.files import as_number, read_text, user_path
 from flagbench.flags import real
+from flagbench.paths import check_there
 
 PREFIX = "cocktail:"
 
@@ -183,6 +184,7 @@ def _in_file(name: str) -> Iterator[Term]:
     path: Path = user_path(_unquoted(name))
     if path.suffix != ".toml":
         raise BadInput(f"{PREFIX}{printable(name):.80} has no weights: {_FORM}, or name a file that ends in .toml")
+    check_there(path, "name a TOML file with a line for each model")
     try:
         values = tomllib.loads(read_text(path, "name another file", largest=_LARGEST))
     except (tomllib.TOMLDecodeError, RecursionError) as error:

@@ -9,6 +9,7 @@ from flagbench.models.loading.gguf import gguf_of, locate_gguf
 from flagbench.models.loading.hub import download
 from flagbench.models.loading.resolve import Model
 from flagbench.models.spec import ModelSpec
+from flagbench.paths import near_by
 
 _FILES = ("*.json", "*.model", "*.txt", "*.jinja", "*.py", "*.tiktoken")
 
@@ -29,7 +30,9 @@ def tokenizer_model(name: str) -> Model:
         path = user_path(name)
         there = path.is_dir()
         if not there and (name.startswith((".", "/", "~")) or name.count("/") != 1):
-            raise BadInput(f"--tokenizer {name}: no such folder, and no hub id of the form org/name")
+            raise BadInput(
+                f"--tokenizer {name}: no such folder{near_by(name, folders=True)}, and no hub id of the form org/name"
+            )
         directory = path.resolve() if there else download(name, repo_type="model", revision="main", patterns=_FILES)
         if not has_tokenizer(directory):
             raise BadInput(f"--tokenizer {name}: there is no tokenizer.json or vocabulary in it")

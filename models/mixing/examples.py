@@ -19,6 +19,7 @@ from typing import Any, Literal
 from flagbench import BadInput, printable
 from flagbench.files import parse_json, read_text
 from flagbench.flags import flag, positive, real
+from flagbench.paths import check_there
 
 Kind = Literal["encoder", "decoder", "reranker"]
 
@@ -124,6 +125,7 @@ def weights_of(losses: Sequence[float], temperature: float) -> list[float]:
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    check_there(path, "name the file of examples with --from-examples")
     text = read_text(path, _FIX)
     try:
         value = parse_json(text)

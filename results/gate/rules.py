@@ -10,6 +10,7 @@ from typing import Any, Literal, cast, get_args
 
 from flagbench import BadInput, UnknownName, printable
 from flagbench.files import as_number, read_text
+from flagbench.paths import check_there
 from flagbench.results.compare.compare import ALPHA
 
 Check = Literal[
@@ -108,6 +109,7 @@ def read_rules(file: Path) -> Rules:
     Raises:
         BadInput: It cannot be read, or something in it is no rule; the message names the rule.
     """
+    check_there(file, "name a TOML file of rules with --rules")
     text = read_text(file, "--rules names a TOML file")
     try:
         document = tomllib.loads(text)

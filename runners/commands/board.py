@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput, counted, first_few, printable
+from flagbench.paths import check_folder
 from flagbench.results.page import LANGUAGES
 from flagbench.runners.arguments import add_examples, any_path, by_name, named_path
 from flagbench.runners.request import PROFILES
@@ -89,8 +90,7 @@ def _given(named: Mapping[str, Path], folder: Path | None) -> dict[str, tuple[Pa
     roots = named or {"": folder or Path()}
     by_root: dict[str, list[Path]] = {}
     for name, root in roots.items():
-        if not root.is_dir():
-            raise BadInput(f"{root} is not a folder: name one with results of flagbench evaluate below it")
+        check_folder(root, "name one with results of flagbench evaluate below it")
         by_root[name] = record_files(root)
         if not by_root[name]:
             raise BadInput(f"{root} holds no runs: name a folder with results of flagbench evaluate below it")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from flagbench import BadInput, in_one_line
+from flagbench.paths import check_folder
 from flagbench.results.page import Language
 from flagbench.results.page.render import page, policy
 from flagbench.results.page.view import Benchmark, leaderboards, look
@@ -41,8 +42,7 @@ class Leaderboard:
     """
 
     def __init__(self, folder: Path, language: Language, benchmarks: _Facts) -> None:
-        if not folder.is_dir():
-            raise BadInput(f"{folder} is not a folder: name one with results of flagbench evaluate below it")
+        check_folder(folder, "name one with results of flagbench evaluate below it")
         self.folder = folder
         self._language = language
         self._benchmarks = benchmarks

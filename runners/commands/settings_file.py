@@ -12,6 +12,7 @@ from typing import Any
 from flagbench import BadInput, UnknownName, in_one_line
 from flagbench.files import MIB, read_text
 from flagbench.models.loading.mixture_terms import is_mixture, with_models
+from flagbench.paths import check_there
 from flagbench.runners.arguments import any_path, folder, run_path
 from flagbench.runners.commands.given import Given, given_by, say_that_it_wins, written
 from flagbench.runners.commands.parser import Parser, flags_in, value_of
@@ -42,6 +43,7 @@ def arguments_of(path: Path, parser: Parser, arguments: Sequence[str]) -> list[l
 
 def _tables(path: Path) -> list[dict[str, Any]]:
     """The keys of each run: those at the top are of all of them."""
+    check_there(path, "name a TOML file with keys such as models and max-length")
     fix = "write it as TOML, with keys such as models and max-length"
     try:
         document = tomllib.loads(read_text(path, fix, largest=_LARGEST))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput
+from flagbench.paths import near_by
 from flagbench.runners.arguments import add_examples, folder, seconds
 from flagbench.runners.commands.parser import Parser
 from flagbench.runners.commands.recorded_arguments import add_recorded
@@ -91,7 +92,7 @@ def _watch(options: argparse.Namespace) -> int:
         raise BadInput("--name and --revision belong to one model, and each checkpoint has its own: drop them")
     runs: Path = options.runs
     if options.once and not runs.is_dir():
-        raise BadInput(f"{runs}: no such folder; name the output folder of a training run")
+        raise BadInput(f"{runs}: no such folder{near_by(runs, folders=True)}; name the output folder of a training run")
     from flagbench.runners.commands.watching import watch
 
     return watch(options)

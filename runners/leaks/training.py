@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import BadData, BadInput, first_few
+from flagbench.paths import check_there
 from flagbench.runners.data.row_files import ENDINGS, RowFile, files_below
 
 KNOWN: tuple[tuple[str, ...], ...] = (
@@ -126,6 +127,7 @@ def training_files(paths: Sequence[Path], columns: Sequence[str] = ()) -> tuple[
     """
     found: dict[Path, RowFile] = {}
     for path in paths:
+        check_there(path, "name files of training data, or folders of them")
         files = files_below(path) if path.is_dir() else [_file(path)]
         for file in files:
             found.setdefault(file.path.resolve(), file)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from flagbench import BadData, BadInput, counted, first_few
 from flagbench.files import open_file, shown_files
+from flagbench.paths import check_there
 from flagbench.runners.rankings.model import RankedModel, TaskRankings, ranked_model
 from flagbench.runners.rankings.run_files import Rankings, RunFile, read_run_file
 from flagbench.runners.task import Task
@@ -35,8 +36,7 @@ class RunFiles:
 
     def resolve(self, tasks: Sequence[Task]) -> RankedModel:
         """See RankingsSource."""
-        if not os.path.lexists(self.path):
-            raise BadInput(f"{self.path} does not exist: name a run file, or a folder with one for each task")
+        check_there(self.path, "name a run file, or a folder with one for each task")
         files = self._of_folder(tasks) if self.path.is_dir() else self._of_one(tasks)
         rankings = {
             task.name: TaskRankings(_names(files[task.name]), parts_of(task, files[task.name])) for task in tasks

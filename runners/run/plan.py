@@ -15,6 +15,7 @@ from flagbench.files import user_path
 from flagbench.models.device import devices_line
 from flagbench.models.loading.resolve import Model
 from flagbench.models.spec import joint_name
+from flagbench.paths import near_by
 from flagbench.results.averages import Averages, task_of
 from flagbench.results.data_state import in_mini
 from flagbench.results.identity import settings_digest
@@ -251,7 +252,8 @@ def data_root(request: RunRequest, benchmark: Benchmark) -> Path | None:
         return None
     root = user_path(request.data)
     if not root.is_dir():
-        raise BadInput(f"--data {request.data}: no such folder; it must hold snapshots as <org>/<repo>/")
+        near = near_by(request.data, folders=True)
+        raise BadInput(f"--data {request.data}: no such folder{near}; it must hold snapshots as <org>/<repo>/")
     return root
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from flagbench import BadData, BadInput, first_few, printable
 from flagbench.files import user_path
 from flagbench.models.inputs import MODALITIES, Modality, joined
+from flagbench.paths import near_by
 from flagbench.runners.data.row_files import RowFile, check_whole
 from flagbench.suites.own.columns import (
     IMAGES,
@@ -90,7 +91,10 @@ def find(folder: Path, report: Callable[[BadInput], None] = refuse) -> tuple[Dat
     """
     folder = user_path(folder).resolve()
     if not folder.is_dir():
-        raise BadData(f"--data-set {folder}: no such folder; it holds the files of a data set, or folders that do")
+        near = near_by(folder, folders=True)
+        raise BadData(
+            f"--data-set {folder}: no such folder{near}; it holds the files of a data set, or folders that do"
+        )
     if os.path.lexists(folder / NAME) or groups_of(folder):
         return tuple(_data_sets(folder, report))
     below = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
