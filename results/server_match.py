@@ -11,6 +11,7 @@ from typing import Any, Literal
 from flagbench import BadInput, printable
 from flagbench.files import as_number, read_json
 from flagbench.paths import check_there
+from flagbench.results.compare.settings import word
 from flagbench.results.record import RunRecord
 
 VERSION = 1
@@ -175,7 +176,7 @@ def other_setting(one: Mapping[str, Any], other: Mapping[str, Any], *, but: Set[
         but: Names that do not matter.
     """
     names = [name for name in sorted(one.keys() & other.keys() - but) if one[name] != other[name]]
-    return printable(f"{names[0]} {one[names[0]]!r:.60} against {other[names[0]]!r:.60}") if names else ""
+    return printable(f"{word(names[0])} {one[names[0]]!r:.60} against {other[names[0]]!r:.60}") if names else ""
 
 
 def _other_settings(differs: str) -> str:

@@ -20,6 +20,7 @@ _WORDS = {
     "passage_max_length": "passage max length",
     "symmetric": "text",
     "ability": "kind of model",
+    "adapter": "loaded as",  # a PEFT adapter is what the field calls so
 }
 _KINDS = {
     "encode": "embedding model",
@@ -253,9 +254,9 @@ def _each(before: Any, after: Any, whose: str, what: str) -> Iterator[str]:
     for key in dict.fromkeys([*before, *after]):
         one, other = before.get(key), after.get(key)
         if isinstance(one, Mapping) or isinstance(other, Mapping):
-            yield from _each(one or {}, other or {}, f"{whose}{_word(key)} ", what)
+            yield from _each(one or {}, other or {}, f"{whose}{word(key)} ", what)
         elif _value(one) != _value(other):
-            yield f"{whose}{_word(key)}{what} {_value(one)} → {_value(other)}"
+            yield f"{whose}{word(key)}{what} {_value(one)} → {_value(other)}"
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
@@ -263,7 +264,8 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str
     return _each(before, after, "", "")
 
 
-def _word(key: Any) -> str:
+def word(key: Any) -> str:
+    """A setting by its key, for people."""
     return printable(_WORDS.get(key, str(key).replace("_", " ")))
 
 

@@ -50,6 +50,8 @@ class Sight:
         smallest: The smallest drop that it finds with a power of 80%, in the unit of its limits; None where that is
             not known.
         unit: That unit.
+        limit: What the check allows, in that unit; of a test the smallest significant drop that fails.
+        alpha: Level of all tests of the gate together, of a check that is a test; None of others.
         profile: The smallest profile that finds the wanted drop; empty where none does, or none was wanted.
         why: Why it is not known.
     """
@@ -59,8 +61,18 @@ class Sight:
     subject: str
     smallest: float | None
     unit: str
+    limit: float = 0.0
+    alpha: float | None = None
     profile: str = ""
     why: str = ""
+
+    @property
+    def line(self) -> str:
+        """The check with its limit, for people."""
+        if self.alpha is None:
+            return f"{self.check} {self.limit:g}"
+        more = f", min-effect {self.limit:g}" if self.limit else ""
+        return f"{self.check} (alpha {self.alpha:g}{more})"
 
 
 @dataclass(frozen=True)
@@ -107,7 +119,11 @@ def power(
     for rule, subjects in chosen:
         for name, of in subjects.items():
             checks = [each for each in _CHECKS if each in rule.checks]
-            found += [_sight(rule, each, name, of, runs, level, profiles, wanted) for each in checks]
+            for check in checks:
+                sight = _sight(rule, check, name, of, runs, level, profiles, wanted)
+                of_test = check == "no-significant-drop"
+                limit = rule.min_effect if of_test else rule.checks[check] or 0.0
+                found.append(replace(sight, limit=limit, alpha=rules.alpha if of_test else None))
     return found
 
 
@@ -137,7 +153,7 @@ def _sight(
         profile = names[0] if names else "full" if wanted and seen <= wanted else ""
     except _NotKnown as error:
         return Sight(rule.label, check, name, None, unit, why=str(error))
-    return Sight(rule.label, check, name, seen, unit, profile)
+    return Sight(rule.label, check, name, seen, unit, profile=profile)
 
 
 def _smallest(rule: Rule, check: Check, spread: _Spread, alpha: float, factor: float) -> float:
@@ -225,7 +241,7 @@ def render(sights: Sequence[Sight], *, wanted: float, paired: bool) -> tuple[Tab
     for each in sights:
         drop = "not known" if each.smallest is None else f"{each.smallest:.2f} {each.unit}"
         enough = [each.profile or ("" if each.smallest is None else "no profile")] if wanted else []
-        table.add_row(*(Text(printable(cell)) for cell in (each.subject, each.rule, each.check, drop, *enough)))
+        table.add_row(*(Text(printable(cell)) for cell in (each.subject, each.rule, each.line, drop, *enough)))
     spread = (
         "the spread is that of the differences of the two runs"
         if paired

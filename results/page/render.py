@@ -211,6 +211,7 @@ def _environment(language: Language) -> Environment:
         "cut": lambda text, most: text if len(text) <= most else f"{text[: most - 1]}…",
         "duration": says.duration,
         "kind": says.kind,
+        "setting": says.setting,
         "p": lambda p: f"{p:.4f}" if p >= 0.0001 else "<0.0001",
         "amount": lambda number: f"{number:,.0f}" if number >= 10 else f"{number:,.1f}",
         "grouped": lambda number: f"{number:,}" if isinstance(number, int | float) else number,

@@ -34,6 +34,11 @@ class Words:
         """A task type; one that the table has not got is shown by its own name."""
         return self.kinds.get(name, name)
 
+    def setting(self, key: str) -> str:
+        """A setting by its key; a PEFT adapter is what the field calls an adapter, and that key is another thing."""
+        before, dot, last = key.rpartition(".")
+        return f"{before}{dot}{self('loaded_as')}" if last == "adapter" else key
+
     def profile(self, name: str) -> str:
         """How much of the data a board is over: all, the miniature data, or samples by their name."""
         whole = {"full": "profile_full", "mini": "profile_mini"}

@@ -51,7 +51,7 @@ def run(folder: str = "a", *, score: float = 0.5, settings: Mapping[str, Any] | 
         ({"query_max_length": 8}, {}, "query max length 256 → 8"),
         ({"pooling": "mean", "normalize": False}, {}, "pooling cls → mean, normalize on → off"),
         ({"pooling": None, "video": {"fps": 2.0}}, {}, "pooling cls → none, video fps 1.0 → 2.0"),
-        ({"adapter": "m3", "weights": [1.0], "video": None}, {}, "adapter dense → m3, video fps 1.0 → none"),
+        ({"adapter": "m3", "weights": [1.0], "video": None}, {}, "loaded as dense → m3, video fps 1.0 → none"),
         ({"adapters": []}, {}, ""),
         ({"name": "org/other", "revision": "s", "licence": "mit"}, {}, ""),
         ({}, {"instruction": {"query": "问：\n"}}, "query instruction none → 问：�"),

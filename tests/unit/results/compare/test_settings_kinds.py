@@ -52,14 +52,14 @@ def model(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
         ),
         ({}, {"passage_max_length": 8}, "passage max length 512 → 8"),
         ({"family": "a", "name": "b", "revision": "c", "licence": "d"}, {"family": "e"}, ""),
-        ({"own": 1}, {"adapter": "m3", "weights": [1], "pooling": "mean"}, "adapter dense → m3, pooling cls → mean"),
+        ({"own": 1}, {"adapter": "m3", "weights": [1], "pooling": "mean"}, "loaded as dense → m3, pooling cls → mean"),
         # Of models of two kinds what both have is said; a search without vectors has nothing that others have.
         ({"ability": "replay", "adapter": "run-file"}, {"ability": "search", "adapter": "bm25", "pooling": ""},
          "kind of model given rankings → search without vectors"),
         ({"ability": "encode"}, {"ability": "score", "adapter": "cross", "passage_max_length": 8},
-         "kind of model embedding model → reranker, adapter dense → cross, passage max length 512 → 8"),
+         "kind of model embedding model → reranker, loaded as dense → cross, passage max length 512 → 8"),
         ({"ability": "replay", "adapter": "run-file"}, {"ability": "replay", "adapter": "fusion"},
-         "adapter a run file → fused rankings"),
+         "loaded as a run file → fused rankings"),
         ({"ability": "odd"}, {"ability": "replay"}, "kind of model odd → given rankings"),
     ],
 )  # fmt: skip

@@ -68,6 +68,12 @@ def test_each_check_has_its_limit_and_unit(tmp_path: Path) -> None:
     assert (drop.smallest, drop.unit) == (pytest.approx(2 + z * error), "points")
     assert (relative.smallest, relative.unit) == (pytest.approx(3 + z * error / _BEFORE.mean()), "% of the score")
     assert least.smallest == pytest.approx(9 + z * error)  # what is significant and smaller would pass
+    lines = ["max-drop 2", "max-relative-drop 3", "no-significant-drop (alpha 0.05, min-effect 9)"]
+    assert [each.line for each in (drop, relative, least)] == lines
+    (column,) = [its for its in render([drop], wanted=0.0, paired=True)[0].columns if its.header == "check"]
+    assert list(map(str, column.cells)) == lines[:1]
+    (kept, *_) = json.loads(to_json([least], wanted=0.0, paired=True))["checks"]
+    assert (kept["limit"], kept["alpha"]) == (9, 0.05)
 
 
 def test_one_run_has_the_spread_of_its_values_and_an_assumption(tmp_path: Path) -> None:
@@ -100,6 +106,7 @@ def test_the_smallest_profile_that_would_do_is_named(tmp_path: Path) -> None:
 
 def test_what_is_not_known_is_said(tmp_path: Path) -> None:
     (few,) = _seen(tmp_path, _TEST, _run(tmp_path / "1", A=_BEFORE[:4]))
+    assert few.line == "no-significant-drop (alpha 0.05)"
     assert (few.smallest, few.why) == (None, "a test over 4 items can never fail at this level")
     (old,) = find_runs(write_run(tmp_path / "2", "org/m", made_task("A", 0.5)))
     seen = _seen(tmp_path, _TEST, old)
