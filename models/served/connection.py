@@ -14,6 +14,7 @@ from flagbench.models.served.requests import MOST_TEXTS, Requests
 from flagbench.models.served.settings import ServedSettings
 from flagbench.models.servers.exchange import one_line
 from flagbench.models.servers.http import CLOCK, RATE_LIMIT, Client, Clock, RateLimit, Refused
+from flagbench.models.servers.settings import UNTOLD
 from flagbench.models.spec import ModelSpec
 
 
@@ -164,7 +165,7 @@ class Connected:
         if info.scores is not None and info.scores != (self.spec.ability == "score"):
             does = "scores pairs" if info.scores else "gives vectors"
             raise BadInput(f"{self.client.url} has {info.model}, which {does}: name a server of {self.spec.name}")
-        if info.revision and revision != "server" and info.revision != revision:
+        if info.revision and revision != UNTOLD and info.revision != revision:
             raise BadInput(
                 f"{self.client.url} has revision {info.revision} of {info.model}, and not {revision}: name a server of "
                 "that one, or correct --api-revision"

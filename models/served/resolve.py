@@ -21,6 +21,7 @@ from flagbench.models.served.settings import Kind, ServedSettings, Side
 from flagbench.models.served.wire import OWN_FIELDS
 from flagbench.models.servers.chat_model import check_server
 from flagbench.models.servers.http import Client, RateLimit, Unanswered, key_line, plain_url
+from flagbench.models.servers.settings import UNTOLD
 from flagbench.models.spec import Ability, ModelSpec
 
 _ABILITIES: Mapping[Kind, frozenset[Ability]] = {
@@ -178,7 +179,7 @@ def served_model(name: str, address: Address, overrides: Overrides, *, as_rerank
     spec = replace(
         instructed,
         name=f"api/{name.strip('/').split('/')[-1]}",
-        revision=address.revision or info.revision or "server",
+        revision=address.revision or info.revision or UNTOLD,
         adapter="served-reranker" if ability == "score" else "served",
         ability=ability,
         pooling=None,

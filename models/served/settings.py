@@ -64,4 +64,4 @@ class ServedSettings(M3Settings):
         """The interface, and what is not as it is without a word."""
         cut = (f"{self.dimensions} dimensions of the server",) if self.dimensions else ()
         added = ("instructions added by the server",) if self.instructions == "server" else ()
-        return (f"behind a server ({self.interface})", *super().shown(), *cut, *added)
+        return (f"interface {self.interface}", *super().shown(), *cut, *added)

@@ -23,7 +23,7 @@ from flagbench.models.servers.chat import JPEG, Images, messages, read_completio
 from flagbench.models.servers.concurrent import Stop, as_they_come
 from flagbench.models.servers.exchange import Reply, one_line
 from flagbench.models.servers.http import CLOCK, RATE_LIMIT, Client, Clock, RateLimit, environment_key, plain_url
-from flagbench.models.servers.settings import ServerSettings
+from flagbench.models.servers.settings import UNTOLD, ServerSettings
 from flagbench.models.spec import ModelSpec
 from flagbench.models.video import VideoSettings
 
@@ -92,7 +92,8 @@ class ApiModel:
         served = self._client.listed()
         if not served or self._wire["model"] in served:
             return ""
-        return f"{self._client.url} does not list {self._wire['model']}; it has {one_line(', '.join(served))}"
+        there = one_line(", ".join(served))
+        return f"{self._client.url} does not list {self._wire['model']}; it has {there}: name the model as it does"
 
     def answers(
         self, prompts: Iterable[Prompt], *, max_new_tokens: int, ends: Sequence[str] = (), min_new_tokens: int = 0
@@ -205,7 +206,7 @@ def api_model(
     images: Images = "image_url",
     seed: int | None = 0,
     extra: Mapping[str, Any] | None = None,
-    revision: str = "server",
+    revision: str = UNTOLD,
 ) -> ModelSpec:
     """The spec of a model behind a server; nothing is asked of it.
 

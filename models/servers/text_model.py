@@ -24,6 +24,7 @@ from flagbench.models.servers.chat_model import OWN_FIELDS, ApiModel, check_serv
 from flagbench.models.servers.concurrent import Stop
 from flagbench.models.servers.exchange import Reply
 from flagbench.models.servers.http import CLOCK, RATE_LIMIT, Clock, RateLimit, key_line, plain_url
+from flagbench.models.servers.settings import UNTOLD
 from flagbench.models.spec import ModelSpec
 from flagbench.models.text import TextServerSettings
 
@@ -183,7 +184,7 @@ def server_model(
     check_server(name, server.url, extra, _OWN_FIELDS)
     spec = ModelSpec(
         name=f"api/{name}",
-        revision=revision or "server",
+        revision=revision or UNTOLD,
         family="api",
         adapter="text-api",
         ability="generate",

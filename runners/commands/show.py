@@ -16,7 +16,9 @@ from flagbench.models.contract import Role
 from flagbench.models.inputs import TEXT, joined
 from flagbench.models.loading.registry import family_names, family_spec, published, registry
 from flagbench.models.served.settings import ServedSettings
+from flagbench.models.servers.settings import UNTOLD, ServerSettings
 from flagbench.models.spec import ModelSpec
+from flagbench.models.text import TextServerSettings
 from flagbench.results.data_state import DataState, footnotes
 from flagbench.results.fitting import Column, fitted
 from flagbench.results.kinds import RANKED
@@ -49,10 +51,9 @@ def show_start(plan: Plan, console: Console, *, finished: bool = False) -> None:
     which was said as they ran.
     """
     spec = plan.model.spec
-    # Rankings that were given have no revision, and are on no device; a server's device is not known.
-    where = "the server" if _behind_a_server(spec) else plan.device
-    at = "" if spec.ability == "replay" else f" at {spec.revision} on {where}"
-    say(console, f"{spec.name}{at}: {settings_line(spec)}")
+    # Rankings that were given are on no device; a server's is not known.
+    where = "" if spec.ability == "replay" or _behind_a_server(spec) else f" on {plan.device}"
+    say(console, f"{spec.name}{_at(spec)}{where}: {settings_line(spec)}")
     if finished:
         _say_left_out(plan, console, "  ")
         return
@@ -79,7 +80,16 @@ def show_start(plan: Plan, console: Console, *, finished: bool = False) -> None:
 
 
 def _behind_a_server(spec: ModelSpec) -> bool:
-    return spec.own is not None and spec.own.probed
+    return isinstance(spec.own, ServedSettings | ServerSettings | TextServerSettings)
+
+
+def _at(spec: ModelSpec) -> str:
+    """Where a model is: its revision, which rankings that were given have none of, and a server need not tell."""
+    if spec.ability == "replay":
+        return ""
+    served = _behind_a_server(spec)
+    at = "" if served and spec.revision == UNTOLD else f" at {spec.revision}"
+    return f"{at} behind a server" if served else at
 
 
 def show_outcomes(outcomes: Sequence[tuple[Plan, Finished]], console: Console) -> None:
@@ -339,7 +349,7 @@ def _print_table(console: Console, title: str, headings: Sequence[str], rows: Se
 
 
 def _reranker(spec: ModelSpec, top_k: int) -> str:
-    return f"first {top_k} re-ranked by {spec.name} at {spec.revision}: {settings_line(spec)}"
+    return f"first {top_k} re-ranked by {spec.name}{_at(spec)}: {settings_line(spec)}"
 
 
 def _takes(spec: ModelSpec) -> str:

@@ -702,7 +702,7 @@ def test_a_server_that_is_there_is_well(serve):
 
     assert model.check() == ""
     server.models = ["a", "b"]
-    assert model.check().endswith("does not list m; it has a, b")
+    assert model.check().endswith("does not list m; it has a, b: name the model as it does")
     for odd in (Reply(status=404), Reply(raw=b"no"), Reply(raw=b'{"data": [1]}'), Reply(raw=b"[]"), Reply(status=429)):
         server.models = odd
         assert model.check() == ""

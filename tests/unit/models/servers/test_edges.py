@@ -137,7 +137,7 @@ def test_the_models_of_a_server_are_listed_in_the_order_of_their_names(serve: An
     probes, send = [], model._client._exchange.send
     model._client._exchange.send = lambda *request: probes.append(request[:4]) or send(*request)
     server.models = ["b", "c", "a"]
-    assert model.check() == f"{server.url} does not list m; it has a, b, c"
+    assert model.check() == f"{server.url} does not list m; it has a, b, c: name the model as it does"
     server.models = ["z", "m"]
     assert model.check() == ""
     assert probes == [("GET", "models", None, 10.0)] * 2
