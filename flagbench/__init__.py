@@ -46,6 +46,17 @@ def counted(number: int, name: str) -> str:
     return f"{number:,} {name}" + ("" if number == 1 else "s")
 
 
+def in_bytes(size: float | None) -> str:
+    """A number of bytes in decimal units, rounded to three digits: ``1.54 GB``; empty for none."""
+    if size is None:
+        return ""
+    units = ["B", "kB", "MB", "GB", "TB"]
+    while size >= 999.5 and len(units) > 1:
+        size /= 1000
+        del units[0]
+    return f"{size:,.0f} {units[0]}" if size >= 99.95 or units[0] == "B" else f"{size:.3g} {units[0]}"
+
+
 def first_few(items: Iterable[object], shown: int = 5, between: str = ", ") -> str:
     """The first few of many in one line, and how many more there are: for messages and notes.
 

@@ -99,8 +99,8 @@ def server_model(
         BadInput: One of them is not possible.
     """
     from flagbench.models.servers.chat_model import api_model
-    from flagbench.models.servers.settings import UNTOLD
     from flagbench.models.servers.http import key_line
+    from flagbench.models.servers.settings import UNTOLD
 
     spec = api_model(name, base, settings, images=images, extra=extra, revision=revision or UNTOLD)
     evidence = (f"server: {base}, which does not say which weights it runs", key_line())

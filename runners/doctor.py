@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import flagbench
-from flagbench import BadInput, counted, first_few
-from flagbench.runners.terminal import in_units
+from flagbench import BadInput, counted, first_few, in_bytes
 
 State = Literal["ok", "warn", "FAIL"]
 
@@ -159,7 +158,7 @@ def of_gpus(found: Mapping[str, Any], *, driver: bool) -> Finding:
     if found.get("fault"):
         return Finding("GPU", "warn", "not looked at, as torch cannot be imported", "fix torch first")
     if gpus := found["gpus"]:
-        names = first_few((f"{name} ({in_units(memory)})" for name, memory in gpus), 8)
+        names = first_few((f"{name} ({in_bytes(memory)})" for name, memory in gpus), 8)
         return Finding("GPU", "ok", f"{names}: --device auto takes the first, --devices cuda:0,cuda:1 several")
     if found["mps"]:
         return Finding("GPU", "ok", "Apple's (mps), which --device auto takes")
@@ -205,7 +204,7 @@ def room(name: str, folder: Path) -> Finding:
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         return Finding(name, "FAIL", f"{folder} cannot be written", fix)
     free = shutil.disk_usage(nearest).free
-    said = f"{in_units(free)} free at {folder}"
+    said = f"{in_bytes(free)} free at {folder}"
     return Finding(name, "warn", said, f"free some space, or {fix}") if free < _TIGHT else Finding(name, "ok", said)
 
 
@@ -218,7 +217,7 @@ def of_store(store: Path) -> Finding:
     except BadInput as error:
         return Finding("cached vectors", "FAIL", str(error), "name another folder with --store")
     rows, size = (sum(getattr(each, what) for each in spaces) for what in ("rows", "bytes"))
-    return Finding("cached vectors", "ok", f"{counted(rows, 'text')}, {in_units(size)}" if spaces else "none yet")
+    return Finding("cached vectors", "ok", f"{counted(rows, 'text')}, {in_bytes(size)}" if spaces else "none yet")
 
 
 def _child(source: str) -> dict[str, Any]:

@@ -47,15 +47,6 @@ def say(console: Console, *lines: str) -> None:
         console.print(printable(line), markup=False, emoji=False, soft_wrap=True)
 
 
-def in_units(size: float) -> str:
-    """A number of bytes in decimal units, rounded."""
-    units = ["B", "kB", "MB", "GB", "TB"]
-    while size >= 999.5 and len(units) > 1:
-        size /= 1000
-        del units[0]
-    return f"{size:,.0f} {units[0]}" if size >= 99.95 or units[0] == "B" else f"{size:.3g} {units[0]}"
-
-
 @cache
 def _printing() -> type[Console]:
     from rich.cells import cell_len

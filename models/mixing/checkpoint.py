@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from flagbench import BadInput
+from flagbench import BadInput, in_bytes
 from flagbench.models.contract import Loading
 from flagbench.models.loading.adapter_bases import ADAPTER_CONFIG
 from flagbench.models.loading.checkpoint import Checkpoint, with_weights
@@ -155,6 +155,6 @@ def _check_room(folder: Path, size: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if size > free:
         raise BadInput(
-            f"{what} takes {size / 1e9:,.1f} GB in {folder}, and {free / 1e9:,.1f} GB are free there: make room, or "
+            f"{what} takes {in_bytes(size)} in {folder}, and {in_bytes(free)} are free there: make room, or "
             "choose another folder (of what is evaluated, XDG_CACHE_HOME)"
         )

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from flagbench import in_bytes
 from flagbench.results.page.plot import LEFT, RIGHT, WIDTH, even, logarithmic, of_scores, padded
 from flagbench.results.series.axes import Axis
 from flagbench.results.series.curves import Curve, Measure, Point
@@ -173,7 +174,7 @@ def cost_plot(measure: Measure) -> CurvePlot | None:
         ]
         marks.sort(key=lambda mark: mark.x)
         lines.append(Line(number, curve.other, (_joined((mark.x, mark.y) for mark in marks),), (), tuple(marks)))
-    ticks = [Label(across(value), _bytes(value)) for value in logarithmic(low, high)]
+    ticks = [Label(across(value), in_bytes(value)) for value in logarithmic(low, high)]
     return CurvePlot(tuple(lines), tuple(_apart(ticks)), up.ticks, len(sized) > LINES * _MARKS)
 
 
@@ -292,11 +293,3 @@ def _line(number: int, curve: Curve, marks: Sequence[Mark | None], *, connected:
 
 def _joined(points: Iterator[tuple[float, float]] | Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{x:g},{y:g}" for x, y in points)
-
-
-def _bytes(size: float) -> str:
-    """A number of bytes, short."""
-    for unit, least in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= least:
-            return f"{size / least:g} {unit}"
-    return f"{size:g} B"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from flagbench.results.page.curve_plot import CurvePlot, cost_plot, curve_plot
+from flagbench.results.page.marks import MARK
 from flagbench.results.page.words import Words
 from flagbench.results.runs import Run
 from flagbench.results.series.axes import Axis
@@ -156,7 +157,7 @@ def setting_of(says: Words, view: CurvesView, point: Point, other: Value | None)
 def value_of(measure: Measure, point: Point) -> str:
     """Score and interval of a point, as far as they are known."""
     scale = measure.scale
-    parts = [scale.figure(point.score)]
+    parts = [scale.figure(point.score) + MARK * point.marked]
     if point.low is not None and point.high is not None:
         parts.append(f"[{scale.figure(point.low)}, {scale.figure(point.high)}]")
     return " ".join(parts).replace("-", "\N{MINUS SIGN}")

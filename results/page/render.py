@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 import flagbench
+from flagbench import in_bytes
 from flagbench.results.compare.compare import ALPHA, too_few
 from flagbench.results.effective_length import effective_length_of
 from flagbench.results.figures import Ends, Scale, percent
@@ -31,7 +32,7 @@ from flagbench.results.page.symbols import SHAPES, symbol
 from flagbench.results.page.view import Group, RunView
 from flagbench.results.page.words import words
 from flagbench.results.readable import Unreadable
-from flagbench.results.series.text import in_bytes, shown
+from flagbench.results.series.text import shown
 
 _HERE = Path(__file__).parent
 

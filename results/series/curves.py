@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flagbench.results.averages import Weights
+from flagbench.results.data_state import DataState
 from flagbench.results.figures import Scale, scale_of
 from flagbench.results.runs import Run
 from flagbench.results.series.axes import Layout, Series, find_series
@@ -31,6 +32,7 @@ class Point:
         items: How many items the score is of; None where no values of them are kept.
         against: Against the best point of the curve; None for that one, and where it was not tested.
         size: Bytes of the vectors of a million passages; None where they are not recorded.
+        marked: Whether published scores do not compare with the score.
     """
 
     value: Value
@@ -42,6 +44,7 @@ class Point:
     items: int | None = None
     against: Against | None = None
     size: float | None = None
+    marked: bool = False
 
 
 @dataclass(frozen=True)
@@ -200,9 +203,8 @@ def draw(
 def _measure(scores: Scores, series: Series, runs: Mapping[int, Run]) -> Measure:
     means = scores.means()
     sizes = {at: size for at in scores.scores if (size := _size(scores, runs[at])) is not None}
-    curves = tuple(
-        _curve(scores, series, other, means, sizes) for other in (series.other.values if series.other else (None,))
-    )
+    others = series.other.values if series.other else (None,)
+    curves = tuple(_curve(scores, series, other, means, sizes, runs) for other in others)
     made = Measure(scores.label, scores.kind, scores.metric, len(scores.tasks), curves)
     if len({*sizes.values()}) < 2:
         return made
@@ -210,11 +212,19 @@ def _measure(scores: Scores, series: Series, runs: Mapping[int, Run]) -> Measure
     return Measure(**{**vars(made), "cheapest": _cheapest(chosen, curves, scores.items)})
 
 
-def _curve(scores: Scores, series: Series, other: Value | None, means: Means, sizes: Mapping[int, float]) -> Curve:
+def _curve(
+    scores: Scores,
+    series: Series,
+    other: Value | None,
+    means: Means,
+    sizes: Mapping[int, float],
+    runs: Mapping[int, Run],
+) -> Curve:
     at_value = {value: at for at, (value, second) in series.places.items() if second == other}
     order = [at_value[value] for value in series.axis.values if value in at_value]
     chosen = choose(scores, order, means)
-    points = tuple(_point(value, at_value.get(value), scores, chosen, means, sizes) for value in series.axis.values)
+    found = (_point(value, at_value.get(value), scores, chosen, means, sizes) for value in series.axis.values)
+    points = tuple(replace(each, marked=_marked(scores, runs, each)) for each in found)
     places = {point.run: place for place, point in enumerate(points) if point.run is not None}
     best, smallest = (None if at is None else places[at] for at in (chosen.best, chosen.smallest))
     return Curve(other, points, best, smallest, chosen.why)
@@ -237,6 +247,14 @@ def _point(
         against=chosen.tests.get(at),
         size=sizes.get(at),
     )
+
+
+def _marked(scores: Scores, runs: Mapping[int, Run], point: Point) -> bool:
+    """Whether the score of a point is over a task whose data is not the official data."""
+    if point.run is None or point.score is None:
+        return False
+    tasks = runs[point.run].record.tasks
+    return any(DataState.of(tasks[name].data).marked for name in scores.tasks)
 
 
 def _cheapest(chosen: Choice, curves: Sequence[Curve], items: int) -> Cheapest | None:

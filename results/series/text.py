@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from flagbench import counted, first_few, printable
+from flagbench import counted, first_few, in_bytes, printable
 from flagbench.results.compare.compare import ALPHA
 from flagbench.results.compare.text import escaped, of_spreadsheet
 from flagbench.results.intervals import LEVEL
@@ -124,11 +124,6 @@ def render(drawn: Drawn, runs: Sequence[Run]) -> list[Table | Text]:
 def shown(value: Value | None) -> str:
     """A place on an axis, for people."""
     return "" if value is None else value if isinstance(value, str) else f"{value:.10g}"
-
-
-def in_bytes(size: float | None) -> str:
-    """Bytes of the vectors of a million passages, in decimal megabytes; empty for none."""
-    return "" if size is None else f"{size / 1e6:,.4g} MB" if size < 1e10 else f"{size / 1e6:,.0f} MB"
 
 
 def bars(scores: Sequence[float | None]) -> str:

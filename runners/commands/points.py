@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flagbench import BadInput
-from flagbench.runners.terminal import in_units
+from flagbench import BadInput, in_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +50,7 @@ def size(records: Iterable[TaskRecord]) -> str:
     """The bytes of a million vectors that scores were made with; empty where that is not recorded, or not of all."""
     found = {record.vectors["bytes_per_million"] if record.vectors else None for record in records if record.scores}
     (known,) = found if len(found) == 1 else (None,)
-    return in_units(known) if known else ""
+    return in_bytes(known) if known else ""
 
 
 def vectors_line(records: Sequence[TaskRecord]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from flagbench import counted, first_few
+from flagbench import counted, first_few, in_bytes
 from flagbench.models.adapters import ADAPTERS, modalities
 from flagbench.models.contract import Role
 from flagbench.models.inputs import TEXT, joined
@@ -24,7 +24,7 @@ from flagbench.results.fitting import Column, fitted
 from flagbench.results.kinds import RANKED
 from flagbench.runners.commands.volumes import UNKNOWN, cells, counts_of, time_cell, times, totals, volumes
 from flagbench.runners.task import splits_line
-from flagbench.runners.terminal import in_units, say
+from flagbench.runners.terminal import say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -253,11 +253,11 @@ def show_store(root: Path, spaces: Sequence[SpaceInfo], console: Console) -> Non
     if not spaces:
         say(console, f"the embedding cache is empty: {root}")
         return
-    rows = [[*_kept(info), f"{info.rows:,}", in_units(info.bytes), _minute(info.last_used)] for info in spaces]
+    rows = [[*_kept(info), f"{info.rows:,}", in_bytes(info.bytes), _minute(info.last_used)] for info in spaces]
     headings = ["model", "role", "instruction", "part", "texts", "size", "last used"]
     _print_table(console, "embedding cache", headings, rows)
     shards = sum(info.shards for info in spaces)
-    size = in_units(sum(info.bytes for info in spaces))
+    size = in_bytes(sum(info.bytes for info in spaces))
     say(console, f"in all    {sum(info.rows for info in spaces):,} texts, {size} in {counted(shards, 'file')}")
     say(console, f"cache     {root}")
 
@@ -315,12 +315,12 @@ def _minute(seconds: float) -> str:
 
 def _bytes(size: int) -> str:
     """A number of bytes, exact and rounded."""
-    return counted(size, "byte") + (f" ({in_units(size)})" if size >= 1000 else "")
+    return counted(size, "byte") + (f" ({in_bytes(size)})" if size >= 1000 else "")
 
 
 def _store(request: RunRequest) -> str:
     half = ", fp16" if request.store_fp16 else ""
-    return f"{request.store}, at most {in_units(request.store_bytes)}{half}" if request.store else "none"
+    return f"{request.store}, at most {in_bytes(request.store_bytes)}{half}" if request.store else "none"
 
 
 def _apart(spec: ModelSpec, family: ModelSpec | None) -> str:

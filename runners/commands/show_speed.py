@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from flagbench import counted
+from flagbench import counted, in_bytes
 from flagbench.results.speed import FEWEST_FOR_P99, Estimate, Level, Speed, Texts
-from flagbench.runners.terminal import in_units, say
+from flagbench.runners.terminal import say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -115,8 +115,8 @@ def _load_line(found: Speed) -> str:
 def _memory(found: Speed) -> str:
     if found.served:
         return "of the server: not seen from here"
-    host = f"host {in_units(found.memory.host)}" if found.memory.host is not None else "host not known"
-    return f"peak: {host}" + (f", GPU {in_units(found.memory.gpu)}" if found.memory.gpu is not None else "")
+    host = f"host {in_bytes(found.memory.host)}" if found.memory.host is not None else "host not known"
+    return f"peak: {host}" + (f", GPU {in_bytes(found.memory.gpu)}" if found.memory.gpu is not None else "")
 
 
 def _warnings(found: Speed) -> Iterator[str]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from flagbench import BadInput, counted
+from flagbench import BadInput, counted, in_bytes
 from flagbench.runners.progress import in_words
-from flagbench.runners.terminal import in_units
 
 if TYPE_CHECKING:
     from flagbench.runners.benchmark import Benchmark, Volume
@@ -47,7 +46,7 @@ def cells(volume: Volume) -> list[str]:
     """Number and size, a dash for what is not known."""
     return [
         UNKNOWN if volume.texts is None else f"{volume.texts:,}",
-        UNKNOWN if volume.bytes is None else in_units(volume.bytes),
+        UNKNOWN if volume.bytes is None else in_bytes(volume.bytes),
     ]
 
 
@@ -72,7 +71,7 @@ def totals(benchmark: Benchmark, tasks: Sequence[Task], known: Mapping[str, Volu
     if texts:
         parts.append(f"{sum(texts):,} {counts_of(benchmark, tasks)}{_of(len(texts), len(tasks), 'task')}")
     if there:
-        parts.append(f"{in_units(sum(there))}{_of(len(there), len(sizes), 'dataset')}")
+        parts.append(f"{in_bytes(sum(there))}{_of(len(there), len(sizes), 'dataset')}")
     return ", ".join(parts) or f"neither {counts_of(benchmark, tasks)} nor size are known"
 
 

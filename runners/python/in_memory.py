@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flagbench import BadInput
-from flagbench.runners.terminal import in_units
+from flagbench import BadInput, in_bytes
 
 _LARGE = 1 << 30
 """Bytes of a model beyond which it is not put where temporary files are, which may be memory."""
@@ -156,6 +155,6 @@ def _place(size: int, output: Path) -> Path | None:
         if each.is_dir() and os.access(each, os.W_OK) and shutil.disk_usage(each).free > 1.1 * size:
             return each
     raise BadInput(
-        f"neither {' nor '.join(map(str, places))} has room for the model, which takes {in_units(size)}: "
+        f"neither {' nor '.join(map(str, places))} has room for the model, which takes {in_bytes(size)}: "
         "set TMPDIR to a folder that has"
     )

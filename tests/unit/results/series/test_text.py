@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from flagbench import in_bytes
 from flagbench.results.runs import Run, find_all
 from flagbench.results.series.curves import Drawn, draw
-from flagbench.results.series.text import bars, document, in_bytes, render, shown, to_csv, to_markdown
+from flagbench.results.series.text import bars, document, render, shown, to_csv, to_markdown
 from tests.unit.series_runs import dims_run, draws, series_run, spec_of
 
 
@@ -153,10 +154,3 @@ def test_many_points_share_bars() -> None:
 )
 def test_values_as_people_read_them(value: float | str, text: str) -> None:
     assert shown(value) == text
-
-
-@pytest.mark.parametrize(
-    ("size", "text"), [(None, ""), (8e6, "8 MB"), (1536e6, "1,536 MB"), (12288e6, "12,288 MB"), (1e3, "0.001 MB")]
-)
-def test_bytes_as_people_read_them(size: float | None, text: str) -> None:
-    assert in_bytes(size) == text
