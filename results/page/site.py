@@ -18,11 +18,12 @@ from typing import Any
 from flagbench import BadInput, printable
 from flagbench.results.compare.text import of_spreadsheet
 from flagbench.results.page import Language, facts
+from flagbench.results.page.benchmark import Benchmark
 from flagbench.results.page.commands import CommandOf, no_command
 from flagbench.results.page.history import History, Release, histories, mean_of
 from flagbench.results.page.place import Index, Site
 from flagbench.results.page.render import page
-from flagbench.results.page.view import Benchmark, groups, leaderboards
+from flagbench.results.page.view import groups, leaderboards
 from flagbench.results.page.words import words
 
 MANIFEST = "data.json"

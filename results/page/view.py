@@ -13,7 +13,7 @@ from flagbench.results.compare.compare import Comparison, Line, side_by_side
 from flagbench.results.compare.text import scored
 from flagbench.results.figures import Scale
 from flagbench.results.page import facts, grids
-from flagbench.results.page.benchmark import Benchmark as Benchmark
+from flagbench.results.page.benchmark import Benchmark
 from flagbench.results.page.boards import Board, boards
 from flagbench.results.page.cost import cost_plots
 from flagbench.results.page.curves import DrawnView, view_of
