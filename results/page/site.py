@@ -30,6 +30,9 @@ MANIFEST = "data.json"
 MARK = "flagbench_board"
 VERSION = 1
 
+_DIGESTED = re.compile(r"(?:^|-)[0-9a-f]{10}$")
+"""What the name of another release may end in when it is part of an address."""
+
 _CSV = "data.csv"
 _INDEX = "index.html"
 _COLUMNS = (
@@ -125,7 +128,7 @@ def _addresses(releases: Sequence[Release]) -> dict[Path, str]:
 def _slug(name: str) -> str:
     """A part of an address for the name of a release, unlike that of any other."""
     plain = _plain(name)
-    return plain.removesuffix("-") if plain == f"{name}-" else f"{plain}{_digest([name])}"
+    return name if plain == f"{name}-" and not _DIGESTED.search(name) else f"{plain}{_digest([name])}"
 
 
 def _plain(name: str) -> str:
