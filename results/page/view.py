@@ -27,7 +27,7 @@ from flagbench.results.page.worst import Worst, by_run, of_members, worst
 from flagbench.results.readable import check_values
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
-from flagbench.results.speed import speed_of
+from flagbench.results.speed import own_speed_of
 
 DELTAS_UP_TO = 4
 """Runs whose differences have columns of their own; of more, a task's details have them."""
@@ -224,7 +224,7 @@ def look(run: Run, *, by_query: bool) -> None:
     Raises:
         BadInput: A file is gone or damaged.
     """
-    speed_of(run)
+    own_speed_of(run)
     worst([run])
     grids.by_run([run])
     if by_query:
@@ -313,7 +313,7 @@ def _group(
             for each in runs
         ]
         plots.append(plot(unit, speeds, names, marked))
-    plots += cost_plots([(each.number, speed_of(each.run), each.score) for each in runs], names, marked)
+    plots += cost_plots([(each.number, own_speed_of(each.run), each.score) for each in runs], names, marked)
     return Group(
         titles=tuple(benchmarks[name].title if name in benchmarks else printable(name) for name in benchmarks_of),
         comparison=comparison,
