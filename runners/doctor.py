@@ -208,15 +208,10 @@ def room(name: str, folder: Path) -> Finding:
     if not _can_be_written(nearest):
         return Finding(name, "FAIL", f"{folder} cannot be written", fix)
     free = shutil.disk_usage(nearest).free
-<<<<<<< HEAD
     said = f"{in_bytes(free)} free at {folder}"
-    return Finding(name, "warn", said, f"free some space, or {fix}") if free < _TIGHT else Finding(name, "ok", said)
-=======
-    said = f"{in_units(free)} free at {folder}"
     if free >= _TIGHT:
         return Finding(name, "ok", said)
     return Finding(name, "FAIL" if free < _FULL else "warn", said, f"free some space, or {fix}")
->>>>>>> attack22
 
 
 def of_store(store: Path) -> Finding:
