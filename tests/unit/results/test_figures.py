@@ -41,7 +41,7 @@ def test_scores_of_several_units_have_no_mean() -> None:
 
 
 def test_an_interval_reaches_as_far_as_it_does_on_each_side_and_the_unit_is_said_once() -> None:
-    """115 of 120 right, by Wilson's formula 0.906159 to 0.982073; and one that is as wide on both sides as it is shown."""
+    """115 of 120 right, by Wilson's formula 0.906159 to 0.982073; and one that is as wide on both sides."""
     right = 115 / 120
     assert PERCENT.within(right, (0.906159, 0.982073)) == "95.83 -5.22/+2.37"
     assert PERCENT.within(right, (right - 0.05004, right + 0.04996), "*") == "95.83* ± 5.00"

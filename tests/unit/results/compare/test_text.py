@@ -125,7 +125,11 @@ def test_the_terminal_shows_what_markdown_shows(three: Comparison) -> None:
 def test_a_test_that_can_never_be_significant_says_so(tmp_path: Path) -> None:
     """Over 3 items p is 2 / 2^3 at least; of 40 of which 5 differ it is 2 / 2^5, and the interval is over 0."""
     ids = _TWELVE + [f"r{number}" for number in range(8)]
-    base = [with_values("A", [10] * 3, _TEN[:3]), with_values("B", [10] * 40, _forty()), with_values("C", [1] * 20, ids)]
+    base = [
+        with_values("A", [10] * 3, _TEN[:3]),
+        with_values("B", [10] * 40, _forty()),
+        with_values("C", [1] * 20, ids),
+    ]
     other = [
         with_values("A", [30, 40, 50], _TEN[:3]),
         with_values("B", [12] * 5 + [10] * 35, _forty()),
@@ -277,6 +281,7 @@ def test_json_whole(three: Comparison, tmp_path: Path) -> None:
                 "error": 0.0,
                 "freedom": None,
                 "interval": "Student",
+                "smallest_p": 2 / 2**12,
             },
             "adjusted": 4 * 2 / 2**12,
             "significant": True,

@@ -109,11 +109,14 @@ def test_complete_runs_come_first_and_are_ordered_by_the_benchmark_s_own_average
 def test_averages_and_means_have_intervals_where_all_of_their_tasks_do() -> None:
     """Student's of many items: the error of A and B together is half the root of 0.03² + 0.04²."""
 
-    def kept(error: float) -> dict[str, Any]:
+    def kept(name: str, error: float) -> TaskRecord:
+        its = scored(name, 0.5)
         part = {"error": error, "items": 5_000, "clusters": 5_000}
-        return {"low": 0.0, "high": 1.0, "parts": {"test": {"default": part}}}
+        parts = {split: dict.fromkeys(by_subset, part) for split, by_subset in its.scores.items()}
+        ends = {"low": 0.5 - 1.96 * error, "high": 0.5 + 1.96 * error}
+        return scored(name, 0.5, interval={**ends, "parts": parts})
 
-    its = [scored(name, 0.5, interval=kept(error)) for name, error in (("A", 0.03), ("B", 0.04), ("C", 0.01))]
+    its = [kept(name, error) for name, error in (("A", 0.03), ("B", 0.04), ("C", 0.01))]
     (board,) = boards([run("one", *its), run("old", *its[:2], scored("C", 0.4))], KNOWN)
     half = 1.96 * 0.025
     whole, sts, retrieval = board.standings[0].ends

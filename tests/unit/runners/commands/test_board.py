@@ -120,7 +120,9 @@ def test_averages_stand_with_their_intervals(tmp_path: Path) -> None:
     page_run(tmp_path / "runs" / "v1" / "out", "org/one", *tasks)
     site = tmp_path / "site"
     board(tmp_path / "runs", site)
-    (row,) = (row for row in json.loads((site / "data.json").read_text(encoding="utf-8"))["scores"] if row["tasks"] == 2)
+    (row,) = (
+        row for row in json.loads((site / "data.json").read_text(encoding="utf-8"))["scores"] if row["tasks"] == 2
+    )
     assert (row["low"], row["high"]) == (pytest.approx(0.451, abs=1e-4), pytest.approx(0.549, abs=1e-4))
     for file in (site / "index.html", next((site / "releases").iterdir())):
         tree = read_page(file.read_text(encoding="utf-8"))
