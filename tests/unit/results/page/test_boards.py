@@ -124,7 +124,7 @@ def test_averages_and_means_have_intervals_where_all_of_their_tasks_do() -> None
     assert retrieval == pytest.approx((0.5 - 0.0196, 0.5 + 0.0196), abs=1e-4)
     assert whole == pytest.approx((0.5 - 1.96 * 0.0026**0.5 / 3, 0.5 + 1.96 * 0.0026**0.5 / 3), abs=1e-4)
     assert board.standings[1].ends == (None, sts, None)
-    assert "50.00 ± 4.90" in page(leaderboards([run("one", *its)], KNOWN), "en")
+    assert "50.00 ± 4.90" in read_page(page(leaderboards([run("one", *its)], KNOWN), "en")).words
 
 
 def test_miniature_data_has_the_tasks_that_it_has() -> None:
