@@ -146,10 +146,10 @@ def test_what_stands_behind_scores_is_said_and_samples_where_there_are_some() ->
     alike, apart = (PERCENT, 0.5, (0.4, 0.6)), (PERCENT, 0.9583, (0.8602, 0.9885))
     unknown: Shown = (PERCENT, 0.5, None)
     assert legend([unknown, (PERCENT, None, (0.4, 0.6))], samples=True) == []
-    assert legend([unknown, alike], samples=False) == ["±: 95% confidence interval over the task's items"]
-    assert legend([apart], samples=False) == ["-/+: 95% confidence interval over the task's items"]
+    assert legend([unknown, alike], samples=False) == ["±: 95% confidence interval over the items of the tasks"]
+    assert legend([apart], samples=False) == ["-/+: 95% confidence interval over the items of the tasks"]
     assert legend([apart, alike], samples=True) == [
-        "± and -/+: 95% confidence interval over the task's items (of a sample: for all of its data)"
+        "± and -/+: 95% confidence interval over the items of the tasks (of a sample: for all of its data)"
     ]
 
 

@@ -82,7 +82,7 @@ def test_averages_have_intervals_and_tests(tmp_path: Path) -> None:
     tests = tree.one("details", class_="averages")
     assert [cell.words for cell in tests.all("td")][:3] == ["40 items", "0 / 0 / 40", "−10.00"]
     assert "0.00005" in tests.words or "0.0001" in tests.words
-    assert "±: 95% confidence interval over the task's items." in tree.text
+    assert "±: 95% confidence interval over the items of the tasks." in tree.text
     alone, _ = made(runs[:1])
     assert "50.00 ± 4.90" in section(alone, "summary-1").words
     assert not list(alone.all("details", class_="averages"))
@@ -218,7 +218,7 @@ def test_what_drawing_adds_stands_beside_the_score(tmp_path: Path) -> None:
     assert scores_of(bodies["A"])[0].words == "50.00 ± 1.23"
     assert scores_of(bodies["B"])[0].words == "50.00"
     assert facts_of(bodies["A"])["Drawn"] == "500 of 10000, profile quick"
-    assert "±: 95% confidence interval over the task's items (of a sample: for all of its data)." in tree.text
+    assert "±: 95% confidence interval over the items of the tasks (of a sample: for all of its data)." in tree.text
 
 
 def test_details_of_a_task(tmp_path: Path) -> None:

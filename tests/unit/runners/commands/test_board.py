@@ -127,7 +127,7 @@ def test_averages_stand_with_their_intervals(tmp_path: Path) -> None:
     for file in (site / "index.html", next((site / "releases").iterdir())):
         tree = read_page(file.read_text(encoding="utf-8"))
         assert "50.00 ± 4.90" in next(each for each in tree.all("table") if each.has("board")).words
-        assert "±: 95% confidence interval over the task's items." in tree.text
+        assert "±: 95% confidence interval over the items of the tasks." in tree.text
 
 
 def test_addresses_stay_when_a_release_comes(runs: Path, tmp_path: Path) -> None:
