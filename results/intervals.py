@@ -20,7 +20,7 @@ LEVEL = 0.95
 
 _NORMAL = NormalDist()
 _STEPS = 20_001
-_NEARLY_NORMAL = 200
+_NEARLY_NORMAL = 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +98,13 @@ def student(freedom: float, level: float = LEVEL) -> float:
     """
     z = _NORMAL.inv_cdf((1 + level) / 2)
     if freedom > _NEARLY_NORMAL:  # Fisher and Cornish's expansion: Abramowitz and Stegun, 26.7.5
-        terms = (z, (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96)
+        terms = (
+            z,
+            (z**3 + z) / 4,
+            (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+            (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+            (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92_160,
+        )
         return sum(term / freedom**power for power, term in enumerate(terms))
     # With t = sqrt(freedom) tan(angle) the density is that of cos(angle) ^ (freedom - 1), whose integral is smooth.
     angles = np.linspace(0, math.pi / 2, _STEPS)

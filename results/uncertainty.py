@@ -69,7 +69,7 @@ def legend(shown: Iterable[Shown], *, samples: bool) -> list[str]:
     if not marks:
         return []
     whole = " (of a sample: for all of its data)" if samples else ""
-    return [f"{' and '.join(marks)}: 95% confidence interval over the task's items{whole}"]
+    return [f"{' and '.join(marks)}: 95% confidence interval over the items of the tasks{whole}"]
 
 
 def measured(values: Values, metric: str, scores: Mapping[str, Mapping[str, float]], main: str) -> Interval | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from flagbench import counted, first_few, printable
 from flagbench.results.compare.averages import Average
-from flagbench.results.compare.compare import ALPHA, Cell, Comparison, FewItems, too_few
+from flagbench.results.compare.compare import ALPHA, Cell, Comparison, too_few
 from flagbench.results.figures import Ends, Scale
 from flagbench.results.intervals import LEVEL
 from flagbench.results.kinds import unit_of
@@ -199,18 +199,18 @@ def has_intervals(comparison: Comparison) -> bool:
     return any(cell.ends for line in comparison.lines for cell in line.cells)
 
 
-def _by_subject(comparison: Comparison) -> Iterator[tuple[Tested, str]]:
-    """All tests, each with its task or average."""
-    for line in comparison.lines:
-        yield from ((cell.test, line.task) for cell in line.cells if cell.test)
-    for each in comparison.averages:
-        yield from ((test, each.label) for test in each.tests if test)
-
-
-def _few(its: FewItems) -> str:
-    items = counted(its.items, "item")
-    with_ = f"in which {items} differ{'s' if its.items == 1 else ''}" if its.differ else f"over {items}"
-    return f"a test {with_} can never be significant (p is at least {its.p:g})"
+def _too_few(comparison: Comparison) -> Iterator[str]:
+    """Lines on tests that can not be significant, though an interval of theirs may be without 0."""
+    tests = [(cell.test, line.task) for line in comparison.lines for cell in line.cells]
+    tests += [(test, each.label) for each in comparison.averages for test in each.tests]
+    subjects: dict[str, dict[str, None]] = {}
+    for test, subject in tests:
+        if test and (its := too_few(test)):
+            items = counted(its.items, "item")
+            over = f"in which {items} differ{'s' if its.items == 1 else ''}" if its.differ else f"over {items}"
+            line = f"a test {over} can never be significant (p is at least {its.p:g})"
+            subjects.setdefault(line, {})[printable(subject)] = None
+    yield from (f"{line}: {first_few(its)}" for line, its in subjects.items())
 
 
 def scored(comparison: Comparison) -> Iterator[Shown]:
@@ -310,9 +310,7 @@ def notes_of(comparison: Comparison, words: Words = NO_WORDS, *, intervals: bool
             + f", seed {comparison.seed}; interval: BCa bootstrap, {RESAMPLES:,} resamples (fewer than 30 items: "
             "Student's t)"
         )
-    for test, task in _by_subject(comparison):
-        if (few := too_few(test)) and task not in (its := tasks_by_note.setdefault(_few(few), [])):
-            its.append(task)
+    notes += _too_few(comparison)
     if intervals:
         notes += legend(scored(comparison), samples=any(run.record.sampled for run in runs))
     for each in comparison.averages:

@@ -32,15 +32,15 @@ class Standing:
     Attributes:
         average: Over all tasks of the board; None while one is missing, and where they ran with different settings or
             have scores of different units.
-        ends: Of the 95% interval of that; None where it is not known.
-        means: Over the tasks of each column, likewise, each with such ends.
+        means: Over the tasks of each column, likewise.
+        ends: Of the 95% intervals of the average, and of each mean; None where one is not known.
         whole: How many tasks have a score over all of their data.
         mixed: The line on settings that differ between its tasks; empty where none do.
     """
 
     average: float | None
-    ends: Ends | None
-    means: tuple[tuple[float | None, Ends | None], ...]
+    means: tuple[float | None, ...]
+    ends: tuple[Ends | None, ...]
     whole: int
     mixed: str
 
@@ -83,8 +83,7 @@ class Board:
     def scored(self) -> Iterator[Shown]:
         """All averages and means with their intervals."""
         for its in self.standings:
-            yield self.scale, its.average, its.ends
-            yield from ((scale, *mean) for scale, mean in zip(self.scales, its.means, strict=True))
+            yield from zip((self.scale, *self.scales), (its.average, *its.means), its.ends, strict=True)
 
 
 def boards(runs: Sequence[Run], benchmarks: Mapping[str, Benchmark]) -> list[Board]:
@@ -238,7 +237,8 @@ def _standing(run: Run, tasks: Weights, over: Weights, columns: Sequence[Weights
 
     scored = whole_scores(alike(tasks), ran.values())
     mixed = settings_mixed((ran[name] for name in tasks if name in scored), run.record.spec)
-    return Standing(*mean(over), tuple(map(mean, columns)), len(scored), mixed)
+    (whole, *means), ends = zip(*map(mean, (over, *columns)), strict=True)
+    return Standing(whole, tuple(means), tuple(ends), len(scored), mixed)
 
 
 def _order(placed: tuple[Standing, Run]) -> tuple[bool, float, int, float, str]:

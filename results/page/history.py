@@ -151,7 +151,7 @@ def mean_of(standing: Standing, measure: int) -> tuple[float | None, Ends | None
     """A mean of a run, and the ends of its interval: the board's average for 1, that of its first column for 2, and so
     on.
     """
-    return (standing.average, standing.ends) if measure == 1 else standing.means[measure - 2]
+    return (standing.average, *standing.means)[measure - 1], standing.ends[measure - 1]
 
 
 def _history(number: int, board: Board, releases: Sequence[Release], release_of: Mapping[Path, int]) -> History:

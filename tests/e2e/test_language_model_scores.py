@@ -63,4 +63,4 @@ def test_scores_are_shown_in_their_units(model: Path, tmp_path: Path) -> None:
     assert f"{math.exp(-score):.4f}" in again.stdout
     report = tmp_path / "page.html"
     assert here("report", output, "--html", report).returncode == 0
-    assert f"−{-score:.4f} nats" in report.read_text(encoding="utf-8")
+    assert f'−{-score:.4f}</span> <span class="error">± ' in report.read_text(encoding="utf-8")

@@ -114,7 +114,7 @@ def test_score_takes_data_or_the_miniature_data(tmp_path: Path, data: Path) -> N
         with pytest.raises(argparse.ArgumentError, match="not allowed with argument"):
             parser.parse_args([*needed, "--data", str(data), "--mini"])
     (tmp_path / "file").write_text("")
-    with pytest.raises(BadInput, match=r"^--data .*file is not a folder$"):
+    with pytest.raises(BadInput, match=r"^--data .*file is not a folder; it must hold"):
         run(commands.add_score, write(tmp_path / "r", results_of(dataset(), "dev")), "--data", tmp_path / "file")
 
 

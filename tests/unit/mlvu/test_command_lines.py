@@ -59,7 +59,7 @@ def test_a_target_that_is_there_is_refused_before_any_answer_is_read(tmp_path: P
     for add, flag in ((commands.add_score, "--json"), (commands.add_submit, "--output")):
         with pytest.raises(BadInput, match=r"there\.json exists already"):
             ran(add, tmp_path / "nowhere", flag, target)
-        with pytest.raises(BadInput, match=r"nowhere is not a folder$"):
+        with pytest.raises(BadInput, match=r"nowhere does not exist: name one with answers"):
             ran(add, tmp_path / "nowhere", flag, target, "--overwrite")
     assert target.read_text(encoding="utf-8") == "mine"
 

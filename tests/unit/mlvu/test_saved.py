@@ -146,10 +146,10 @@ def test_files_are_listed_by_run_in_the_order_of_their_names(tmp_path: Path) -> 
 
 def test_what_is_no_folder_and_what_leads_out_of_it_are_one_line(tmp_path: Path) -> None:
     path = write(tmp_path, "{}")
-    for place in (path, tmp_path / "none"):
+    for place, what in ((path, "is not a folder"), (tmp_path / "none", "does not exist")):
         with pytest.raises(BadInput) as caught:
             find_saved(place)
-        assert str(caught.value) == f"{place} is not a folder"
+        assert str(caught.value).startswith(f"{place} {what}: name one with answers")
     folder = tmp_path / "run" / "MLVU" / "dev"
     folder.mkdir(parents=True)
     (folder / "ego.json").symlink_to(path)

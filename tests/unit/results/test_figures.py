@@ -38,3 +38,16 @@ def test_scores_of_several_units_have_no_mean() -> None:
     assert joint_scale(["log_likelihood", "accuracy"]) is None
     assert of_one_scale(["accuracy", "log_likelihood", "f1"], str) == ["accuracy", "f1"]
     assert of_one_scale(["log_likelihood", "log_likelihood"], str) == ["log_likelihood", "log_likelihood"]
+
+
+def test_an_interval_reaches_as_far_as_it_does_on_each_side_and_the_unit_is_said_once() -> None:
+    """115 of 120 right, by Wilson's formula 0.906159 to 0.982073; and one that is as wide on both sides."""
+    right = 115 / 120
+    assert PERCENT.within(right, (0.906159, 0.982073)) == "95.83 -5.22/+2.37"
+    assert PERCENT.within(right, (right - 0.05004, right + 0.04996), "*") == "95.83* ± 5.00"
+    assert PERCENT.within(1.0, (0.9, 1.0)) == "100.00 -10.00/+0.00"
+    assert PERCENT.within(-0.0187, (-0.2195, 0.1821)) == "-1.87 ± 20.08"
+    assert NATS.within(-8.36, (-8.94, -7.78)) == "-8.3600 ± 0.5800 nats"
+    assert NATS.within(-8.36, (-8.96, -7.78), "*") == "-8.3600* -0.6000/+0.5800 nats"
+    assert NATS.within(-8.36, None, "*") == "-8.3600 nats*"
+    assert (PERCENT.within(None, (0, 1)), PERCENT.within(0.5, None)) == ("", "50.00")

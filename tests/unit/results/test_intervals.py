@@ -11,7 +11,7 @@ from flagbench.results.intervals import Clusters, bca_interval, student, welch
 from flagbench.results.statistics import resampled_means
 
 
-@pytest.mark.parametrize("freedom", [1, 2, 3, 4.5, 9, 29, 99.5, 199, 201, 1_000, 1e6])
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4.5, 9, 29, 30.5, 99.5, 201, 1_000, 1e6])
 @pytest.mark.parametrize("level", [0.9, 0.95, 0.99])
 def test_student_s_quantile_is_scipy_s(freedom: float, level: float) -> None:
     assert student(freedom, level) == pytest.approx(scipy.stats.t.ppf((1 + level) / 2, freedom), rel=2e-5)

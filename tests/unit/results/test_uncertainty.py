@@ -11,9 +11,10 @@ import pytest
 import scipy.stats
 
 from flagbench.results.averages import Slice, alike, weights
+from flagbench.results.figures import PERCENT
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.shares import wilson
-from flagbench.results.uncertainty import measured, merged, of_average, of_task
+from flagbench.results.uncertainty import Shown, legend, measured, merged, of_average, of_task
 from flagbench.results.values import Values
 from tests.unit.results.test_runs import made_task
 
@@ -72,7 +73,8 @@ def test_subsets_are_strata() -> None:
     assert found.error == pytest.approx(math.sqrt(sum(squares)))
     assert found.freedom == pytest.approx(freedom)
     half = scipy.stats.t.ppf(0.975, freedom) * math.sqrt(sum(squares))
-    assert found.half((_GRADED.mean() + other.mean()) / 2) == pytest.approx(half, rel=1e-4)
+    score = (_GRADED.mean() + other.mean()) / 2
+    assert found.ends == pytest.approx((score - half, score + half), rel=1e-4)
 
 
 def test_clusters_widen_it() -> None:
@@ -134,7 +136,21 @@ def test_of_a_sample_it_is_that_of_all_of_the_data() -> None:
     assert of_task(replace(drawn, sample=sample | {"error": None})) is None
     mean = of_average(alike(["A", "B"]), 0.5, [drawn, replace(_record(_GRADED), name="B")])
     assert mean is not None
-    assert mean.half(0.5) == pytest.approx(0.015)  # B is over all of its data
+    assert mean.ends == pytest.approx((0.485, 0.515))  # B is over all of its data
+
+
+# The line below tables.
+
+
+def test_what_stands_behind_scores_is_said_and_samples_where_there_are_some() -> None:
+    alike, apart = (PERCENT, 0.5, (0.4, 0.6)), (PERCENT, 0.9583, (0.8602, 0.9885))
+    unknown: Shown = (PERCENT, 0.5, None)
+    assert legend([unknown, (PERCENT, None, (0.4, 0.6))], samples=True) == []
+    assert legend([unknown, alike], samples=False) == ["±: 95% confidence interval over the items of the tasks"]
+    assert legend([apart], samples=False) == ["-/+: 95% confidence interval over the items of the tasks"]
+    assert legend([apart, alike], samples=True) == [
+        "± and -/+: 95% confidence interval over the items of the tasks (of a sample: for all of its data)"
+    ]
 
 
 # The record.

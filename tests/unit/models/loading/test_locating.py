@@ -137,7 +137,7 @@ def test_names_that_are_no_model(folder: Path) -> None:
     )
     for name in ("./none", "/none", "~none/x", "a/b/c", "a/"):
         assert line(name, None) in {
-            f"no such model directory: {name}",
+            f"no such model directory: {name}; give a folder or a hub id of the form org/name",
             f"{name}: there is no such home folder; give the whole path",
         }
     with pytest.raises(UnknownName) as caught:
@@ -161,7 +161,8 @@ def test_adapters_that_stand_for_no_model(folder: Path, tmp_path: Path) -> None:
         f"{own}/adapter_config.json says revision = 3, which is not a text: {fix}"
     )
     assert saying(base_model_name_or_path="./none") == (
-        f"{own} is an adapter of ./none, which cannot be had (no such model directory: ./none): {fix}"
+        f"{own} is an adapter of ./none, which cannot be had (no such model directory: ./none; give a folder or a hub "
+        f"id of the form org/name): {fix}"
     )
     assert saying(base_model_name_or_path=str(own)) == (
         f"{own} is an adapter whose base is itself: fix its adapter_config.json"

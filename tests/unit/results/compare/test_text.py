@@ -122,6 +122,34 @@ def test_the_terminal_shows_what_markdown_shows(three: Comparison) -> None:
     assert printed(three).splitlines()[-len(_NOTES) :] == _NOTES
 
 
+def test_a_test_that_can_never_be_significant_says_so(tmp_path: Path) -> None:
+    """Over 3 items p is 2 / 2^3 at least; of 40 of which 5 differ it is 2 / 2^5, and the interval is over 0."""
+    ids = _TWELVE + [f"r{number}" for number in range(8)]
+    base = [
+        with_values("A", [10] * 3, _TEN[:3]),
+        with_values("B", [10] * 40, _forty()),
+        with_values("C", [1] * 20, ids),
+    ]
+    other = [
+        with_values("A", [30, 40, 50], _TEN[:3]),
+        with_values("B", [12] * 5 + [10] * 35, _forty()),
+        with_values("C", [2] * 20, ids),
+    ]
+    found = compare(runs_of(tmp_path, one=base, two=other, three=other))
+    notes = [note for note in to_markdown(found).splitlines() if "significant (p is" in note]
+    assert notes == [
+        "- a test over 3 items can never be significant (p is at least 0.25): A",
+        "- a test in which 5 items differ can never be significant (p is at least 0.0625): B",
+    ]
+    assert "a test over 3 items can never be significant (p is at least 0.25): A" in printed(found).splitlines()
+    (line, *_) = json.loads(to_json(found))["tasks"]
+    assert line["cells"][1]["test"]["paired"]["smallest_p"] == 0.25
+
+
+def _forty() -> list[str]:
+    return [f"s{number}" for number in range(40)]
+
+
 def test_csv_whole(three: Comparison) -> None:
     """Floats are as they come of subtracting: 0.3 - 0.1, and 0.18 - 0.2."""
     gain, loss, mean = 0.3 - 0.1, 0.18 - 0.2, (9 * (0.1 - 0.2) + (0.9 - 0.2)) / 10
@@ -135,10 +163,13 @@ def test_csv_whole(three: Comparison) -> None:
     head, *rows = to_csv(three).splitlines()
     assert head == (
         "task,type,main_score,run,model,revision,status,score,delta,metric,"
-        "queries,difference,low,high,p,better,same,worse,p_holm,significant,untested,note,score_low,score_high"
+        "queries,difference,low,high,p,better,same,worse,p_holm,significant,untested,note,score_low,score_high,"
+        "smallest_p"
     )
-    assert all(row.endswith(",,") for row in rows)  # no score of these has an interval
-    assert [row[:-2] for row in rows] == [
+    parts = [row.rpartition(",,,") for row in rows]  # no score of these has an interval
+    tested = {row.split(",")[0] + row.split(",")[3]: float(least) for row, _, least in parts if least}
+    assert tested == {"Aorg/two": 2 / 2**12, "Aorg/three": 2 / 2**8, "Borg/two": 2 / 2**10, "Borg/three": 1}
+    assert [row for row, _, _ in parts] == [
         f"A,Retrieval,ndcg_at_10,org/one,org/one,v1,success,0.1,{without},",
         f"A,Retrieval,ndcg_at_10,org/two,org/two,v1,success,0.3,{gain},"
         f"ndcg_at_10,12,{gain},{gain},{gain},{2 / 2**12},12,0,0,{4 * 2 / 2**12},true,,",
@@ -250,6 +281,7 @@ def test_json_whole(three: Comparison, tmp_path: Path) -> None:
                 "error": 0.0,
                 "freedom": None,
                 "interval": "Student",
+                "smallest_p": 2 / 2**12,
             },
             "adjusted": 4 * 2 / 2**12,
             "significant": True,

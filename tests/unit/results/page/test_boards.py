@@ -107,6 +107,27 @@ def test_complete_runs_come_first_and_are_ordered_by_the_benchmark_s_own_average
     assert board.standings[2].mixed == "settings differ: max length 512 → 8"
 
 
+def test_averages_and_means_have_intervals_where_all_of_their_tasks_do() -> None:
+    """Student's of many items: the error of A and B together is half the root of 0.03² + 0.04²."""
+
+    def kept(name: str, error: float) -> TaskRecord:
+        its = scored(name, 0.5)
+        part = {"error": error, "items": 5_000, "clusters": 5_000}
+        parts = {split: dict.fromkeys(by_subset, part) for split, by_subset in its.scores.items()}
+        ends = {"low": 0.5 - 1.96 * error, "high": 0.5 + 1.96 * error}
+        return scored(name, 0.5, interval={**ends, "parts": parts})
+
+    its = [kept(name, error) for name, error in (("A", 0.03), ("B", 0.04), ("C", 0.01))]
+    (board,) = boards([run("one", *its), run("old", *its[:2], scored("C", 0.4))], KNOWN)
+    half = 1.96 * 0.025
+    whole, sts, retrieval = board.standings[0].ends
+    assert sts == pytest.approx((0.5 - half, 0.5 + half), abs=1e-4)
+    assert retrieval == pytest.approx((0.5 - 0.0196, 0.5 + 0.0196), abs=1e-4)
+    assert whole == pytest.approx((0.5 - 1.96 * 0.0026**0.5 / 3, 0.5 + 1.96 * 0.0026**0.5 / 3), abs=1e-4)
+    assert board.standings[1].ends == (None, sts, None)
+    assert "50.00 ± 4.90" in read_page(page(leaderboards([run("one", *its)], KNOWN), "en")).words
+
+
 def test_miniature_data_has_the_tasks_that_it_has() -> None:
     mini = {"source": "/opt/cmteb/mini/org/data"}
     (board,) = boards([run("m", scored("A", 0.2, **mini), scored("C", 0.4, **mini))], KNOWN)

@@ -231,6 +231,20 @@ def test_marks_are_where_points_are_whatever_their_size(tmp_path: Path, count: i
         assert dot.one("path").attributes["transform"] == place + (" scale(0.4)" if small else "")
 
 
+def test_points_over_other_data_than_the_official_are_marked(tmp_path: Path) -> None:
+    for dims, score in ((8, 0.5), (16, 0.75)):
+        spec = spec_of(view={"dims": dims, "vectors": "fp32"})
+        changed = {"A": {"data": {"status": "differs", "differences": [], "source": "folder"}}}
+        series_run(tmp_path, f"org/m{dims}", spec, {"A": [score] * 2, "B": [score] * 2}, changed=changed, kept=False)
+    tree, _ = made([tmp_path])
+    of_task = {each.attributes["data-measure"]: each for each in tree.all("div", class_="measure")}
+    for task, score in (("A", "50.00*"), ("B", "50.00")):
+        (row, *_) = of_task[task].one("table", class_="points").all("tr", data_point="8")
+        assert next(row.all("td")).words == score
+        dot = next(of_task[task].all("g", role="img"))
+        assert dot.attributes["aria-label"].startswith(f"dimensions 8: {score} · ")
+
+
 def test_the_file_is_the_csv_of_what_is_shown(tmp_path: Path) -> None:
     tree, runs = made(dims(tmp_path))
     (link,) = (each for each in section(tree, "curves-1").all("a") if "download" in each.attributes)

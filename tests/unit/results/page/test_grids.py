@@ -61,6 +61,18 @@ def test_runs_have_a_table_each_and_their_names(tmp_path: Path) -> None:
     assert cells(table)[1] == ["0", "100", "50", "–", "67"]
 
 
+def test_cells_over_other_data_than_the_official_are_marked(tmp_path: Path) -> None:
+    folder = run_with_grid(tmp_path, "org/one")
+    file = folder / "flagbench" / "run.json"
+    record = json.loads(file.read_text(encoding="utf-8"))
+    record["tasks"]["A"]["data"]["status"] = "differs"
+    file.write_text(json.dumps(record), encoding="utf-8")
+    tree, _ = made([folder])
+    (_, row, *_, means) = cells(section(tree, "grids-1").one("table", class_="heat"))
+    assert row == ["0", "100*", "50*", "–", "67* 21–94"]
+    assert means[1] == "25* 5–70"
+
+
 def test_runs_without_grids_have_no_such_section(tmp_path: Path) -> None:
     tree, _ = made([page_run(tmp_path, "org/one", page_task("A"))])
     assert list(tree.all("table", class_="heat")) == []

@@ -68,7 +68,7 @@ def test_averages_have_intervals_and_tests(tmp_path: Path) -> None:
         tasks = []
         for name, kind, error in (("A", "Retrieval", 0.03), ("B", "STS", 0.04)):
             part = {"error": error, "items": 5_000, "clusters": 5_000}
-            interval = {"low": 0.4, "high": 0.6, "parts": {"dev": {"default": part}}}
+            interval = {"low": 0.4 - at / 10, "high": 0.6 - at / 10, "parts": {"dev": {"default": part}}}
             tasks.append(page_task(name, 0.5 - at / 10, kind, interval=interval))
         values = {name: [0.5 - at / 10] * 20 for name in "AB"}
         runs.append(page_run(tmp_path, model, *tasks, values=values))
@@ -83,10 +83,23 @@ def test_averages_have_intervals_and_tests(tmp_path: Path) -> None:
     tests = tree.one("details", class_="averages")
     assert [cell.words for cell in tests.all("td")][:3] == ["40 items", "0 / 0 / 40", "−10.00"]
     assert "0.00005" in tests.words or "0.0001" in tests.words
-    assert "± is the farther end of the 95% interval" in tree.text
+    assert "±: 95% confidence interval over the items of the tasks." in tree.text
     alone, _ = made(runs[:1])
     assert "50.00 ± 4.90" in section(alone, "summary-1").words
     assert not list(alone.all("details", class_="averages"))
+
+
+def test_a_test_over_too_few_items_says_that_it_can_never_be_significant(tmp_path: Path) -> None:
+    runs = [
+        page_run(tmp_path, f"org/{at}", page_task("A", score), values={"A": [score] * 3})
+        for at, score in enumerate((0.1, 0.5, 0.9))
+    ]
+    tree, _ = made(runs)
+    (said,) = (each.words for each in tree.all("p", data_few=""))
+    assert said == "A test over 3 items can never be significant: p is at least 0.25."
+    chinese, _ = made(runs, "zh")
+    (said,) = (each.words for each in chinese.all("p", data_few=""))
+    assert said == "只有 3 条数据，检验不可能显著：p 至少为 0.25。"
 
 
 def test_many_runs_have_marks_and_no_columns_of_differences(tmp_path: Path) -> None:
@@ -206,7 +219,7 @@ def test_what_drawing_adds_stands_beside_the_score(tmp_path: Path) -> None:
     assert scores_of(bodies["A"])[0].words == "50.00 ± 1.23"
     assert scores_of(bodies["B"])[0].words == "50.00"
     assert facts_of(bodies["A"])["Drawn"] == "500 of 10000, profile quick"
-    assert "± is the farther end of the 95% interval" in tree.text
+    assert "±: 95% confidence interval over the items of the tasks (of a sample: for all of its data)." in tree.text
 
 
 def test_details_of_a_task(tmp_path: Path) -> None:

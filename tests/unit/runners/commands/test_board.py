@@ -127,8 +127,30 @@ def test_all_scores_are_in_the_files(runs: Path, tmp_path: Path) -> None:
     }
     with (site / "data.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [{key: str(value) for key, value in row.items()} for row in document["scores"]] == rows
+    texts = ({key: "" if value is None else str(value) for key, value in row.items()} for row in document["scores"])
+    assert list(texts) == rows
     assert all((site / row["page"]).is_file() for row in rows)
+
+
+def test_averages_stand_with_their_intervals(tmp_path: Path) -> None:
+    """Two tasks with the errors 0.03 and 0.04 have an average with 0.025, which is 4.90 on each side."""
+    tasks = []
+    for name, error in (("A", 0.03), ("B", 0.04)):
+        part = {"error": error, "items": 5_000, "clusters": 5_000}
+        interval = {"low": 0.4, "high": 0.6, "parts": {"dev": {"default": part}}}
+        data = {"status": "own", "average": {"benchmark": "own", "label": "Mean", "tasks": ["A", "B"]}}
+        tasks.append(page_task(name, 0.5, interval=interval, data={"status": "own"}, average=data["average"]))
+    page_run(tmp_path / "runs" / "v1" / "out", "org/one", *tasks)
+    site = tmp_path / "site"
+    board(tmp_path / "runs", site)
+    (row,) = (
+        row for row in json.loads((site / "data.json").read_text(encoding="utf-8"))["scores"] if row["tasks"] == 2
+    )
+    assert (row["low"], row["high"]) == (pytest.approx(0.451, abs=1e-4), pytest.approx(0.549, abs=1e-4))
+    for file in (site / "index.html", next((site / "releases").iterdir())):
+        tree = read_page(file.read_text(encoding="utf-8"))
+        assert "50.00 ± 4.90" in next(each for each in tree.all("table") if each.has("board")).words
+        assert "±: 95% confidence interval over the items of the tasks." in tree.text
 
 
 def test_addresses_stay_when_a_release_comes(runs: Path, tmp_path: Path) -> None:
@@ -225,7 +247,7 @@ def test_bad_input(runs: Path, tmp_path: Path) -> None:
         ((), "name a folder with a folder for each release, or the releases with --release"),
         ((runs, *again), "name a folder with a folder for each release, or"),
         ((tmp_path / "empty",), "holds no runs"),
-        ((tmp_path / "gone",), "is not a folder"),
+        ((tmp_path / "gone",), "gone does not exist: name one with results"),
         (("--release", f"v1={tmp_path / 'empty'}"), "holds no runs"),
         ((*again, *again), "--release names v1 twice"),
         ((*again, "--release", f"v2={runs}"), "the releases v1 and v2 have the run"),

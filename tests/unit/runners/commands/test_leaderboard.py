@@ -298,7 +298,7 @@ def test_the_page_is_in_its_language_and_of_the_benchmarks_of_its_runs(
 
 
 def test_a_folder_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="is not a folder"):
+    with pytest.raises(BadInput, match="gone does not exist: name one with results"):
         Leaderboard(tmp_path / "gone", "en", lambda runs: _KNOWN)
 
 

@@ -296,8 +296,7 @@ def test_the_outcome_of_failures_and_of_samples(console: Console, reranked: Plan
     sample = {"profile": "quick", "items": 1, "of": 2, "error": None}
     show_outcomes([(reranked, Finished((_record(sample=sample, data={"status": "differs"}),), 0))], console)
     assert said(console)[1:] == [
-        "--profile quick: scores of samples; ± is half the 95% interval that drawing items adds "
-        "(flagbench/run.json has what was drawn)",
+        "--profile quick: scores of samples (flagbench/run.json has what was drawn)",
         f"results in {reranked.store.folder} (settings and timings in its flagbench/run.json)",
     ]
 

@@ -153,7 +153,7 @@ def test_one_sample_among_the_tasks_is_enough_to_say_what_it_means(console: Cons
     plan = resolve(replace(request_, profile="smoke"))
     sample = {"profile": "smoke", "items": 1, "of": 2, "error": None}
     show_outcomes([(plan, Finished((record(), record(sample=sample)), 0))], console)
-    assert said(console)[0].startswith("--profile smoke: scores of samples; ± is half the 95% interval")
+    assert said(console)[0].startswith("--profile smoke: scores of samples (")
 
 
 def test_a_note_on_several_models_comes_once_and_before_their_results(console: Console, request_: RunRequest) -> None:
