@@ -65,8 +65,10 @@ def near_by(path: str | Path, *, folders: bool = False) -> str:
             names = [each.name for each in seen if each.is_dir() or not (folders or after)]
     except OSError:
         return ""
-    hidden = parts[at].startswith(".")
-    found = nearest(parts[at], [each for each in names if each.startswith(".") == hidden])
+    hidden, ending = parts[at].startswith("."), Path(parts[at]).suffix
+    # An ending alone makes no two names alike.
+    stems = {each.removesuffix(ending): each for each in names if each.startswith(".") == hidden}
+    found = [stems[each] for each in nearest(parts[at].removesuffix(ending), stems)]
     beside = ["/".join([*before, each]) for each in found]
     whole = [each for each in ("/".join([name, *after]) for name in beside) if _is_there(each)]
     return f" (did you mean {' or '.join(map(printable, whole or beside))}?)" if found else ""

@@ -37,6 +37,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("hidden", ""),
         (".hiden", " (did you mean .hidden?)"),
         ("zebra", ""),
+        ("gone.jsonl", ""),
+        ("trian.jsonl", " (did you mean train.jsonl?)"),
         ("train.jsonl/inner", ""),
         ("model", ""),
         ("a\0b", ""),

@@ -37,6 +37,7 @@ from flagbench.runners.run.expected import Measured
 from flagbench.runners.run.plan import Plan, resolve
 from flagbench.runners.store.upkeep import Damage, SpaceInfo, Verified
 from flagbench.runners.task import Task
+from flagbench.runners.terminal import console as own_console
 from tests.unit.runners.commands.test_show import cells, said
 from tests.unit.spec_values import SPEC
 
@@ -277,7 +278,7 @@ def test_a_list_that_has_counts_of_its_own_gets_no_others(
 
 
 def test_a_list_in_a_narrow_terminal_is_folded_and_split_and_nothing_is_cut() -> None:
-    narrow = Console(file=io.StringIO(), width=40, highlight=False)
+    narrow = own_console(file=io.StringIO(), width=40)
     show._print_table(narrow, "[t]", ["[h]", "task"], [["x" * 30 + " [b]", "y" * 20]])
     lines = said(narrow)
     assert lines[0].strip() == "[t]"
