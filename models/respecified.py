@@ -20,11 +20,12 @@ class RespecifiedEncoder(Encoder, Protocol):
         """Tokens of the longest text that the model can read, special tokens included; 0 where that is unknown."""
         ...
 
-    def under(self, spec: ModelSpec) -> Encoder:
+    def under(self, spec: ModelSpec, *, cased: bool = False) -> Encoder:
         """The same weights under other settings; this encoder stays as it is.
 
         Args:
             spec: May differ in lengths, pooling, and which of its modules are left out.
+            cased: The tokenizer keeps the case of letters, also where its files or settings have it lower-case them.
         """
         ...
 
@@ -42,11 +43,12 @@ class RespecifiedScorer(Scorer, Protocol):
         """Tokens of the longest pair that the model can read, special tokens included; 0 where that is unknown."""
         ...
 
-    def under(self, spec: ModelSpec) -> Scorer:
+    def under(self, spec: ModelSpec, *, cased: bool = False) -> Scorer:
         """The same weights under other settings; this scorer stays as it is.
 
         Args:
             spec: May differ in lengths.
+            cased: The tokenizer keeps the case of letters, also where its files or settings have it lower-case them.
         """
         ...
 

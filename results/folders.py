@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import tempfile
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flagbench.results.store import clear_abandoned, hold
+
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
 
 @contextmanager
@@ -38,16 +41,20 @@ def unfinished_folder(output: Path, prefix: str) -> Iterator[Path]:
 def put_in_place(made: Path, target: Path, before: Path) -> None:
     """Put a folder in its place; what was there comes back if that fails.
 
+    On Linux a kill at any instant leaves the one folder there or the other, and nobody who reads finds neither.
+
     Args:
-        made: The folder.
+        made: The folder; where one was replaced that one may lie here then.
         target: Where it belongs.
-        before: Where the folder that is there now goes: on the same disk, and nothing is there.
+        before: Where the folder that is there now goes else: on the same disk, and nothing is there.
 
     Raises:
         OSError: It cannot be put there.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
+        if _exchanged(made, target):
+            return
         target.rename(before)
     try:
         made.rename(target)
@@ -55,3 +62,12 @@ def put_in_place(made: Path, target: Path, before: Path) -> None:
         if before.exists():
             before.rename(target)
         raise
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Let two folders take each other's place in one step; tells whether the system could."""
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (OSError, TypeError, AttributeError):  # another system than Linux, or an old C library
+        return False
+    return bool(rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0)

@@ -22,6 +22,7 @@ from flagbench.results.shapes import (
     Finite,
     NotNegative,
     Number,
+    Positive,
     Seconds,
     Text,
     check_range,
@@ -111,8 +112,8 @@ class PartInterval(TypedDict):
     """Uncertainty of a split and subset: standard error of its score, and the numbers of items and of clusters."""
 
     error: NotNegative
-    items: Count
-    clusters: Count
+    items: Positive
+    clusters: Positive
 
 
 class Interval(TypedDict):

@@ -57,6 +57,8 @@ NotNegative = Annotated[float, Strict(), Field(allow_inf_nan=False, ge=0, le=LAR
 
 Seconds = Annotated[float, Strict(), Field(allow_inf_nan=False, ge=0, le=_MOST_SECONDS)]
 Count = Annotated[int, Strict(), Field(ge=0, le=_MOST_TEXTS)]
+Positive = Annotated[int, Strict(), Field(ge=1, le=_MOST_TEXTS)]
+"""Of what something is measured on."""
 Grade = Annotated[int, Strict(), Field(ge=-_MOST_TEXTS, le=_MOST_TEXTS)]
 """Of a passage, in the qrels."""
 

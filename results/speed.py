@@ -12,8 +12,9 @@ from pydantic import Field, Strict
 
 from flagbench import BadInput, in_one_line, printable
 from flagbench.results.migrations import SCHEMA_VERSION, current
-from flagbench.results.record import MACHINE
+from flagbench.results.record import MACHINE, RunRecord
 from flagbench.results.runs import Run
+from flagbench.results.server_match import other_setting
 from flagbench.results.shapes import CLOSED, Count, Seconds, Text, Truth, check_shape
 
 FILE = "flagbench/speed.json"
@@ -21,6 +22,9 @@ FILE = "flagbench/speed.json"
 
 FEWEST_FOR_P99 = 100
 """Requests; of fewer, a 99th percentile is not much else than the slowest of them."""
+
+_NO_MATTER = frozenset({"name", "licence", "similarity", "query_mix", "retrieval", "weights", "candidates"})
+"""Settings of a model that name it, or rank its vectors, which costs it nothing."""
 
 Loop = Literal["closed", "open"]
 Positive = Annotated[float, Strict(), Field(allow_inf_nan=False, ge=0, le=1e12)]
@@ -135,7 +139,8 @@ class Speed:
         other_load: Load of each processor of this machine in the minute before (its load average by their number); None
             where that is not known.
         finished: UTC time, ISO 8601.
-        url: Address of the server; empty for a model here, and in files of before it was noted.
+        url: Address of the server, as ``--api-base`` names it, without a slash at its end; empty for a model here, and
+            in files of before it was noted.
         schema_version: Of this layout.
     """
 
@@ -250,3 +255,36 @@ def speed_of(run: Run) -> Speed | None:
         other = printable(f"{found.model} at {found.revision}")
         raise BadInput(f"{path} is of {other}, and the run of {printable(run.record.model_at)}: {fix}")
     return found
+
+
+def own_speed_of(run: Run) -> Speed | None:
+    """The same, of what ran: None also where other settings or another server were measured.
+
+    Raises:
+        BadInput: See ``speed_of``.
+    """
+    found = speed_of(run)
+    return None if found is None or unlike(found, run.record, "the run") else found
+
+
+def unlike(measured: Speed, record: RunRecord, run: str) -> str:
+    """Why what was measured is not what ran, in a sentence; empty where it is.
+
+    Args:
+        measured: Of the model of the run.
+        record: Of the run.
+        run: What it is called.
+    """
+    if differs := other_setting(measured.spec, record.spec, but=_NO_MATTER):
+        return f"speed.json is of other settings than {run}'s ({differs}): measure with these"
+    if measured.served is not ("served" in record.spec):
+        where = ("behind a server", "on this machine")
+        one, other = where if measured.served else where[::-1]
+        return f"speed.json is of a model {one}, and {run} ran {other}: measure it as it ran"
+    if not measured.served:
+        return ""
+    if not measured.url:
+        return "speed.json does not say of which server it is: measure again with flagbench speed"
+    if not any(line.startswith(f"server: {measured.url} (") for line in record.evidence):
+        return f"speed.json is of the server at {printable(measured.url)}, and {run} of another: measure that one"
+    return ""

@@ -28,6 +28,9 @@ _SECONDS = 120
 _TIGHT = 5_000_000_000
 """Bytes that are little for models and data."""
 
+_FULL = 1_000_000
+"""Bytes with which nothing can be written."""
+
 _TORCH = """
 import json, os, torch
 gpus = [torch.cuda.get_device_properties(at) for at in range(torch.cuda.device_count())]
@@ -45,7 +48,7 @@ print(json.dumps({"version": faiss.__version__, "gpus": getattr(faiss, "get_num_
 _HUB = """
 import json
 from flagbench.models.loading import hub
-print(json.dumps({"endpoint": hub.endpoint(), "answers": hub.offline() or hub.answers(), "offline": hub.offline()}))
+print(json.dumps({"endpoint": hub.address(), "answers": hub.offline() or hub.answers(), "offline": hub.offline()}))
 """
 
 
@@ -199,23 +202,29 @@ def of_hub(found: Mapping[str, Any]) -> Finding:
 def room(name: str, folder: Path) -> Finding:
     """Whether a folder can be written, and the space on its disk."""
     flags = {"hub cache": "HF_HOME", "results": "--output", "embedding cache": "--store or FLAGBENCH_STORE"}
-    nearest = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    # Not Path.exists, which raises below a folder that may not be entered, and takes a broken link for nothing.
+    nearest = next(each for each in (folder, *folder.absolute().parents) if os.path.lexists(each))
     fix = f"name another folder with {flags[name]}"
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+    if not _can_be_written(nearest):
         return Finding(name, "FAIL", f"{folder} cannot be written", fix)
     free = shutil.disk_usage(nearest).free
     said = f"{in_bytes(free)} free at {folder}"
-    return Finding(name, "warn", said, f"free some space, or {fix}") if free < _TIGHT else Finding(name, "ok", said)
+    if free >= _TIGHT:
+        return Finding(name, "ok", said)
+    return Finding(name, "FAIL" if free < _FULL else "warn", said, f"free some space, or {fix}")
 
 
 def of_store(store: Path) -> Finding:
-    """What the embedding cache has."""
+    """What the embedding cache has, and whether more can be added to it."""
     from flagbench.runners.store.upkeep import inventory
 
     try:
         spaces = inventory(store)
     except BadInput as error:
         return Finding("cached vectors", "FAIL", str(error), "name another folder with --store")
+    if locked := [each for each in spaces if not _can_be_written(store / each.folder)]:
+        said = f"{counted(len(locked), 'folder')} of {store} cannot be written, such as {locked[0].folder}"
+        return Finding("cached vectors", "FAIL", said, f"see who owns {store}, or name another folder with --store")
     rows, size = (sum(getattr(each, what) for each in spaces) for what in ("rows", "bytes"))
     return Finding("cached vectors", "ok", f"{counted(rows, 'text')}, {in_bytes(size)}" if spaces else "none yet")
 
@@ -238,8 +247,15 @@ def _child(source: str) -> dict[str, Any]:
     if result.returncode:
         said = result.stderr.strip().splitlines()
         return {"fault": said[-1] if said else f"the process ended with {result.returncode}"}
-    found: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    try:
+        found: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    except (ValueError, IndexError):  # something else in that Python wrote to its output
+        return {"fault": "its answer cannot be read"}
     return found
+
+
+def _can_be_written(folder: Path) -> bool:
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
 
 
 def _installed(name: str) -> str | None:
@@ -256,4 +272,5 @@ def _has_driver() -> bool:
 def _hub_cache() -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
     home = Path(os.environ.get("HF_HOME") or cache)
-    return Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
+    # As huggingface_hub reads it: a ~ of nobody stays, where Path.expanduser would raise.
+    return Path(os.path.expanduser(os.environ.get("HF_HUB_CACHE") or home / "hub"))  # noqa: PTH111

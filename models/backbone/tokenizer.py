@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -152,3 +153,31 @@ def prepend_lowercase(tokenizer: Any) -> None:
     backend = tokenizer.backend_tokenizer
     steps = [normalizers.Lowercase()] + ([backend.normalizer] if backend.normalizer is not None else [])
     backend.normalizer = normalizers.Sequence(steps)
+
+
+def keeping_case(tokenizer: Any) -> Any:
+    """A tokenizer that keeps the case of letters, and the accents that BERT's takes off with it; where it does so
+    already, the same one.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return tokenizer
+    state = json.loads(backend.to_str())
+    normalizer = _without_lowercase(state["normalizer"])
+    if normalizer == state["normalizer"]:
+        return tokenizer
+    other = copy.copy(tokenizer)
+    other._tokenizer = Tokenizer.from_str(json.dumps(state | {"normalizer": normalizer}))
+    other._tokenizer.encode_special_tokens = backend.encode_special_tokens
+    return other
+
+
+def _without_lowercase(state: Any) -> Any:
+    """The state of a normaliser without its steps that lower-case; None for none."""
+    if state is None or state["type"] == "Lowercase":
+        return None
+    if state["type"] == "BertNormalizer":
+        return state | {"lowercase": False}
+    if state["type"] == "Sequence":
+        return state | {"normalizers": [each for each in map(_without_lowercase, state["normalizers"]) if each]}
+    return state

@@ -20,6 +20,7 @@ from flagbench.models.backbone.last_layer import LastLayer
 from flagbench.models.backbone.pretrained import read_pretrained
 from flagbench.models.backbone.room import check_room
 from flagbench.models.backbone.rows import MASK, Rows
+from flagbench.models.backbone.tokenizer import keeping_case
 from flagbench.models.contract import DENSE, Backend, Capability, Loading, Part, Role
 from flagbench.models.embedders.modules import (
     Features,
@@ -146,9 +147,10 @@ class DenseEncoder:
         """See ``RespecifiedEncoder``."""
         return longest_text(self._model)
 
-    def under(self, spec: ModelSpec) -> DenseEncoder:
+    def under(self, spec: ModelSpec, *, cased: bool = False) -> DenseEncoder:
         """See ``RespecifiedEncoder``. Modules with weights are those that were read."""
         other = copy.copy(self)
+        other._tokenizer = keeping_case(self._tokenizer) if cased else self._tokenizer
         read = list(zip(self.spec.modules, self._steps, strict=True))
         other.spec, other._pooling = spec, one_token(spec.modules)
         other._steps = [

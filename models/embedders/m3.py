@@ -20,6 +20,7 @@ from flagbench.models.backbone.batching import Batch, Batcher
 from flagbench.models.backbone.last_layer import LastLayer
 from flagbench.models.backbone.pretrained import DTYPES, read_pretrained, tensors_of
 from flagbench.models.backbone.rows import MASK, Rows
+from flagbench.models.backbone.tokenizer import keeping_case
 from flagbench.models.contract import DENSE, Backend, Capability, Loading, Part, Role
 from flagbench.models.embedders.dense import UNCUT, pooling_of, tokenize
 from flagbench.models.embedders.modules import ONE_TOKEN, pool, token_of
@@ -97,9 +98,10 @@ class M3Encoder:
         """See ``RespecifiedEncoder``."""
         return longest_text(self._model)
 
-    def under(self, spec: ModelSpec) -> M3Encoder:
+    def under(self, spec: ModelSpec, *, cased: bool = False) -> M3Encoder:
         """See ``RespecifiedEncoder``."""
         other = copy.copy(self)
+        other._tokenizer = keeping_case(self._tokenizer) if cased else self._tokenizer
         other.spec, other._pooling = spec, pooling_of(spec)
         other._one_token = self.parts == DENSE and other._pooling in ONE_TOKEN
         return other

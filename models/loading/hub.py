@@ -31,6 +31,12 @@ def endpoint() -> str:
     return ENDPOINT
 
 
+def address() -> str:
+    """The same as it may be printed: without the name and password of the user, which a mirror's may hold."""
+    scheme, between, rest = endpoint().partition("://")
+    return f"{scheme}{between}{rest.rpartition('@')[2]}"
+
+
 def answers() -> bool:
     """Whether the hub, or its mirror, answers: asked once a minute at most, for ``PROBE_SECONDS``."""
     return _answers(endpoint(), int(time.monotonic() // 60))
@@ -120,7 +126,7 @@ def _unreached(where: str, repo_type: RepoType, error: Exception, *, silent: boo
         return BadInput(f"{where}: HF_HUB_OFFLINE is set and it is not in the cache; unset HF_HUB_OFFLINE or {local}")
     named = "HF_ENDPOINT" in os.environ
     mirror = "correct HF_ENDPOINT" if named else "set HF_ENDPOINT to a mirror"
-    hub = f"HF_ENDPOINT={endpoint()}" if named else endpoint()
+    hub = f"HF_ENDPOINT={address()}" if named else address()
     if silent:
         return NoHub(f"{where} is not in the cache, and {hub} gives no answer; {mirror}, or {local}")
     status = getattr(getattr(error, "response", None), "status_code", None)

@@ -18,6 +18,7 @@ from flagbench.models.backbone.last_layer import LastLayer
 from flagbench.models.backbone.pretrained import read_pretrained
 from flagbench.models.backbone.room import refuse_without_room
 from flagbench.models.backbone.rows import Rows
+from flagbench.models.backbone.tokenizer import keeping_case
 from flagbench.models.contract import Backend, Capability, Loading
 from flagbench.models.inputs import TEXT
 from flagbench.models.loading.positions import longest_text
@@ -64,9 +65,10 @@ class CrossEncoder:
         """See ``RespecifiedScorer``."""
         return longest_text(self._model)
 
-    def under(self, spec: ModelSpec) -> CrossEncoder:
+    def under(self, spec: ModelSpec, *, cased: bool = False) -> CrossEncoder:
         """See ``RespecifiedScorer``."""
         other = copy.copy(self)
+        other._tokenizer = keeping_case(self._tokenizer) if cased else self._tokenizer
         other.spec = spec
         return other
 

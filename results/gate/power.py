@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from flagbench import first_few, printable
 from flagbench.results.averages import Weights, average, scores_in, shares
-from flagbench.results.figures import joint_scale
+from flagbench.results.compare.compare import EQUAL
+from flagbench.results.figures import Scale, joint_scale
 from flagbench.results.gate.judge import chosen_by
 from flagbench.results.gate.means import Means
 from flagbench.results.gate.rules import Check, Rule, Rules
@@ -143,7 +144,7 @@ def _sight(
     unit = "% of the score" if check == "max-relative-drop" else scale.change
     try:
         whole = _spread(of, runs)
-        factor = 100 / _score(of, runs[0]) if check == "max-relative-drop" else scale.factor
+        factor = 100 / _whole(of, runs[0], scale) if check == "max-relative-drop" else scale.factor
 
         def smallest(spread: _Spread) -> float:
             return _smallest(rule, check, spread, alpha, factor)
@@ -189,6 +190,8 @@ def _spread(of: Weights, runs: Sequence[Run]) -> _Spread:
             raise _NotKnown(f"{task} has a single item")
         squares += (weight * error) ** 2
         clusters += len(items.differences.of)
+    if not squares:
+        raise _NotKnown("the two runs have the same value for each item, which says nothing of how others differ")
     return _Spread(math.sqrt(squares), clusters)
 
 
@@ -206,6 +209,14 @@ def _score(of: Weights, run: Run) -> float:
     if len(scores) < len(of.members):
         raise _NotKnown("the baseline lacks a score")
     return average(of, scores)
+
+
+def _whole(of: Weights, run: Run, scale: Scale) -> float:
+    """The score that a relative drop is a share of."""
+    score = _score(of, run)
+    if score <= EQUAL:
+        raise _NotKnown(f"the baseline's score is {scale.figure(score)}, of which no drop is a share")
+    return score
 
 
 def _drawn(whole: _Spread, of: Weights, run: Run, items: Mapping[str, int]) -> _Spread:

@@ -13,8 +13,7 @@ from flagbench.results.gate.checks import CheckResult, same_machine
 from flagbench.results.gate.known import Unknown
 from flagbench.results.gate.rules import Check, Rule
 from flagbench.results.runs import Run
-from flagbench.results.server_match import other_setting
-from flagbench.results.speed import FEWEST_FOR_P99, Estimate, Speed, speed_of
+from flagbench.results.speed import FEWEST_FOR_P99, Estimate, Speed, own_speed_of, speed_of, unlike
 
 
 def _max_latency_p99(baseline: Run, candidate: Run, rule: Rule, limit: float) -> CheckResult:
@@ -56,9 +55,6 @@ def _max_peak_memory(baseline: Run, candidate: Run, rule: Rule, limit: float) ->
     return CheckResult(after.peak <= 1e6 * limit, said, float(after.peak), number, "bytes")
 
 
-_NO_MATTER = frozenset({"name", "licence", "similarity", "query_mix", "retrieval", "weights", "candidates"})
-"""Settings of a model that name it, or rank its vectors, which costs it nothing."""
-
 SPEED_CHECKS: Mapping[Check, Callable[[Run, Run, Rule, float], CheckResult]] = {
     "max-latency-p99": _max_latency_p99,
     "min-tokens-per-second": _min_tokens_per_second,
@@ -68,43 +64,23 @@ SPEED_CHECKS: Mapping[Check, Callable[[Run, Run, Rule, float], CheckResult]] = {
 
 
 def _measured(baseline: Run, candidate: Run, rule: Rule) -> tuple[Speed | None, Speed]:
-    """What was measured of both, of the baseline where it was.
+    """What was measured of both, of the baseline where it was and is of what ran.
 
     Raises:
         Unknown: Nothing was measured of the candidate, requests failed, or it was another machine or server.
         BadInput: A file is damaged.
     """
-    before, after = speed_of(baseline), speed_of(candidate)
+    before, after = own_speed_of(baseline), speed_of(candidate)
     if after is None:
         model = printable(candidate.record.model)
         raise Unknown(f"the candidate has no speed.json: measure {model} with flagbench speed")
-    if differs := other_setting(after.spec, candidate.record.spec, but=_NO_MATTER):
-        raise Unknown(f"speed.json is of other settings than the candidate's ({differs}): measure with these")
-    if said := _other_server(after, candidate):
+    if said := unlike(after, candidate.record, "the candidate"):
         raise Unknown(said)
     if after.failed:
         raise Unknown(f"{after.failed:,} requests of the measurement failed: see the server, and measure again")
     if not rule.any_machine:
         same_machine(before.environment if before else baseline.record.environment, after.environment)
     return before, after
-
-
-def _other_server(measured: Speed, candidate: Run) -> str:
-    """Why what was measured is of another server than the candidate, in a sentence; empty where it is not."""
-    record = candidate.record
-    if measured.served is not ("served" in record.spec):
-        where = ("behind a server", "on this machine")
-        one, other = where if measured.served else where[::-1]
-        return f"speed.json is of a model {one}, and the candidate ran {other}: measure it as it ran"
-    if not measured.served:
-        return ""
-    if not measured.url:
-        return "speed.json does not say of which server it is: measure again with flagbench speed"
-    if not any(line.startswith(f"server: {measured.url} (") for line in record.evidence):
-        return (
-            f"speed.json is of the server at {printable(measured.url)}, and the candidate of another: measure that one"
-        )
-    return ""
 
 
 def _clear(figure: Estimate, limit: float, unclear: str, *, equal: bool = True) -> bool:

@@ -17,7 +17,7 @@ def cost_plots(
     """A plot against each, of the runs that were measured like the first one: on the same texts and machine.
 
     Args:
-        runs: Number, what was measured of its model (None where nothing was), and score of each.
+        runs: Number, what was measured of its model (None where nothing was, or not of what ran), and score of each.
         names: Of their models, by number from 1.
         marked: Numbers of those whose scores are marked.
 

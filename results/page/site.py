@@ -18,16 +18,20 @@ from typing import Any
 from flagbench import BadInput, printable
 from flagbench.results.compare.text import of_spreadsheet
 from flagbench.results.page import Language, facts
+from flagbench.results.page.benchmark import Benchmark
 from flagbench.results.page.commands import CommandOf, no_command
 from flagbench.results.page.history import History, Release, histories, mean_of
 from flagbench.results.page.place import Index, Site
 from flagbench.results.page.render import page
-from flagbench.results.page.view import Benchmark, groups, leaderboards
+from flagbench.results.page.view import groups, leaderboards
 from flagbench.results.page.words import words
 
 MANIFEST = "data.json"
 MARK = "flagbench_board"
 VERSION = 1
+
+_DIGESTED = re.compile(r"(?:^|-)[0-9a-f]{10}$")
+"""What the name of another release may end in when it is part of an address."""
 
 _CSV = "data.csv"
 _INDEX = "index.html"
@@ -124,7 +128,7 @@ def _addresses(releases: Sequence[Release]) -> dict[Path, str]:
 def _slug(name: str) -> str:
     """A part of an address for the name of a release, unlike that of any other."""
     plain = _plain(name)
-    return plain.removesuffix("-") if plain == f"{name}-" else f"{plain}{_digest([name])}"
+    return name if plain == f"{name}-" and not _DIGESTED.search(name) else f"{plain}{_digest([name])}"
 
 
 def _plain(name: str) -> str:

@@ -13,7 +13,7 @@ from flagbench.results.compare.compare import Comparison, Line, side_by_side
 from flagbench.results.compare.text import scored
 from flagbench.results.figures import Scale
 from flagbench.results.page import facts, grids
-from flagbench.results.page.benchmark import Benchmark as Benchmark
+from flagbench.results.page.benchmark import Benchmark
 from flagbench.results.page.boards import Board, boards
 from flagbench.results.page.cost import cost_plots
 from flagbench.results.page.curves import DrawnView, view_of
@@ -28,7 +28,7 @@ from flagbench.results.page.worst import Worst, by_run, of_members, worst
 from flagbench.results.readable import check_values
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
-from flagbench.results.speed import speed_of
+from flagbench.results.speed import own_speed_of
 from flagbench.results.uncertainty import marks_of
 
 DELTAS_UP_TO = 4
@@ -226,7 +226,7 @@ def look(run: Run, *, by_query: bool) -> None:
     Raises:
         BadInput: A file is gone or damaged.
     """
-    speed_of(run)
+    own_speed_of(run)
     worst([run])
     grids.by_run([run])
     if by_query:
@@ -315,7 +315,7 @@ def _group(
             for each in runs
         ]
         plots.append(plot(unit, speeds, names, marked))
-    plots += cost_plots([(each.number, speed_of(each.run), each.score) for each in runs], names, marked)
+    plots += cost_plots([(each.number, own_speed_of(each.run), each.score) for each in runs], names, marked)
     return Group(
         titles=tuple(benchmarks[name].title if name in benchmarks else printable(name) for name in benchmarks_of),
         comparison=comparison,

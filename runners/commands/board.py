@@ -104,7 +104,8 @@ def _given(named: Mapping[str, Path], folder: Path | None) -> dict[str, tuple[Pa
 
 def _release_of(file: Path) -> str:
     """The release of a run.json by its path below the folder of all; empty for one that is in none."""
-    above = file.parts[:-4]  # <org>__<model>/<revision>/flagbench/run.json
+    as_written = "__" in file.parts[-4:][0]  # <org>__<model>/<revision>/flagbench/run.json, else the run was moved
+    above = file.parts[: -4 if as_written else -2]
     return "" if not above or (len(above) == 1 and above[0] in PROFILES) else above[0]
 
 

@@ -22,6 +22,7 @@ from flagbench.runners.commands.evaluate import add_evaluate
 from flagbench.runners.commands.finished import add_show
 from flagbench.runners.commands.fuse import add_fuse
 from flagbench.runners.commands.home import usable_home
+from flagbench.runners.commands.interrupt import Terminated
 from flagbench.runners.commands.leaks import add_leaks
 from flagbench.runners.commands.match import add_match
 from flagbench.runners.commands.models import add_models
@@ -40,7 +41,7 @@ from flagbench.runners.commands.watch import add_watch
 if TYPE_CHECKING:
     from flagbench.runners.commands.outcome import Outcome
 
-_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+_INTERRUPTED, _TERMINATED = 130, 143  # 128 + SIGINT and SIGTERM, as shells report them
 
 
 def main(arguments: Sequence[str] | None = None, outcome: Outcome | None = None) -> NoReturn:
@@ -67,6 +68,7 @@ def main(arguments: Sequence[str] | None = None, outcome: Outcome | None = None)
 
 def _run(arguments: Sequence[str] | None, outcome: Outcome | None) -> tuple[int, bool]:
     """The exit code, and whether it is what the command is for."""
+    options = None
     try:
         options = _parser().parse_args(arguments)
         options.outcome = outcome
@@ -83,9 +85,9 @@ def _run(arguments: Sequence[str] | None, outcome: Outcome | None) -> tuple[int,
         if outcome:
             outcome.error = error
         return error.exit_code, False
-    except KeyboardInterrupt:
-        print(INTERRUPTED_LINE, file=sys.stderr)
-        return _INTERRUPTED, False
+    except KeyboardInterrupt as interrupt:
+        print(INTERRUPTED_LINE if getattr(options, "goes_on", False) else "flagbench: interrupted", file=sys.stderr)
+        return _TERMINATED if isinstance(interrupt, Terminated) else _INTERRUPTED, False
 
 
 def _elsewhere(error: FlagbenchError) -> FlagbenchError:

@@ -42,7 +42,7 @@ def add_evaluate(parser: Parser, arguments: Sequence[str]) -> None:
     add_models(parser, arguments)
     add_flags(parser, arguments)
     add_dry_run(parser)
-    parser.set_defaults(run=_evaluate, caches=True)
+    parser.set_defaults(run=_evaluate, caches=True, goes_on=True)
 
 
 def add_models(parser: Parser, arguments: Sequence[str]) -> None:

@@ -1,4 +1,7 @@
-"""Ctrl-C and a job's time limit end a run at once, whatever native code it is in; what is done is on disk already."""
+"""Ctrl-C and a job's time limit end a run at once, whatever native code it is in; what is done is on disk already.
+
+A command that has temporary files removes them first.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,27 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came."""
+
+
+@contextmanager
+def ends_in_order() -> Iterator[None]:
+    """Have SIGTERM end a command as Ctrl-C does while it lasts: files are closed, and temporary ones are removed."""
+
+    def end(*_: object) -> NoReturn:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -18,8 +18,9 @@ from typing import Any
 from flagbench import BadInput, in_one_line
 from flagbench.paths import check_folder
 from flagbench.results.page import Language
+from flagbench.results.page.benchmark import Benchmark
 from flagbench.results.page.render import page, policy
-from flagbench.results.page.view import Benchmark, leaderboards, look
+from flagbench.results.page.view import leaderboards, look
 from flagbench.results.readable import readable
 from flagbench.results.runs import Run
 from flagbench.runners.commands.command_line import command_of

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from flagbench import BadInput, NoHub, in_one_line
 from flagbench.flags import real
 from flagbench.runners.arguments import add_examples, any_path, folder, names
+from flagbench.runners.commands.interrupt import ends_in_order
 from flagbench.runners.commands.leaks_model import COSINE, add_model_flags, check_model_flags, encoder_of
 from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.parser import Parser
@@ -142,13 +143,14 @@ def _leaks(options: argparse.Namespace) -> int:
         _check_apart(options, [file.rows.path for file in files])
         tasks = benchmark.select(request)
     contents: dict[str, Mapping[str, Content]] = {}
-    with progress_for(err, len(tasks) + 1) as progress:
-        found, faults = _found(options, benchmark, request, files, contents, progress)
-    for fault in faults:
-        say(err, f"flagbench: {in_one_line(fault)}")
-    rows = untouched(run, found, contents) if run else None
-    _show(found, rows, run.label if run else "", options, console())
-    _write(found, rows, options)
+    with ends_in_order():
+        with progress_for(err, len(tasks) + 1) as progress:
+            found, faults = _found(options, benchmark, request, files, contents, progress)
+        for fault in faults:
+            say(err, f"flagbench: {in_one_line(fault)}")
+        rows = untouched(run, found, contents) if run else None
+        _show(found, rows, run.label if run else "", options, console())
+        _write(found, rows, options)
     return BadInput.exit_code if faults and options.tasks else 0  # what is named has to be there
 
 

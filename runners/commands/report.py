@@ -17,7 +17,7 @@ from flagbench.runners.arguments import add_examples, add_runs_argument, any_pat
 from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
-    from flagbench.results.page.view import Benchmark
+    from flagbench.results.page.benchmark import Benchmark
     from flagbench.results.readable import Unreadable
     from flagbench.results.runs import Run
     from flagbench.runners.benchmark import Benchmark as Registered
@@ -139,7 +139,7 @@ def benchmarks(runs: Iterable[Run] = ()) -> dict[str, Benchmark]:
 
 def facts_of(benchmark: Registered) -> Benchmark:
     """The facts about one benchmark that a page needs."""
-    from flagbench.results.page.view import Benchmark
+    from flagbench.results.page.benchmark import Benchmark
     from flagbench.runners.request import RunRequest
 
     requests = (RunRequest(model="", benchmark=benchmark.name, mini=mini) for mini in (False, True))

@@ -59,7 +59,8 @@ def lines(found: Speed, benchmark: str) -> Iterator[str]:
     tasks = counted(len(found.tasks), "task")
     yield f"texts     {texts_line(found.texts)}; {tasks} of {benchmark}, {_DATA[found.data]}"
     yield f"load      {_load_line(found)}"
-    yield f"intervals 95%, by bootstrap over {found.repeats} repeats of {found.seconds:.3g} s; warm-up is not counted"
+    repeats = f"{found.repeats} repeats of {found.seconds:.3g} s"
+    yield f"intervals 95% over {repeats}, of percentiles by bootstrap, of rates by Student's t; warm-up is not counted"
     most = found.saturation
     end = "; the last level is the fastest, so that a higher one may be faster still" if found.rising else ""
     yield f"most      {most.units_per_second.value:,.0f} {found.texts.unit} a second, {_at(most)}{end}"

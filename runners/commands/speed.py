@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from flagbench.results.speed import Level, Speed
     from flagbench.runners.request import RunRequest
     from flagbench.runners.run.plan import Plan
-    from flagbench.runners.speed.measure import Settings
+    from flagbench.runners.speed.levels import Settings
     from flagbench.runners.speed.workload import Workload
 
 _ROLES = ("all", "query", "passage", "symmetric")
@@ -220,7 +220,7 @@ def _settings(options: argparse.Namespace, plan: Plan) -> Settings:
     Raises:
         BadInput: Its repeats would be too short.
     """
-    from flagbench.runners.speed.measure import Settings
+    from flagbench.runners.speed.levels import Settings
 
     made = Settings(
         concurrency=options.at_once,

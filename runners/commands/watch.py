@@ -62,7 +62,7 @@ def add_watch(parser: Parser, arguments: Sequence[str]) -> None:
     )
     add_recorded(parser)
     add_flags(parser, arguments)
-    parser.set_defaults(run=_watch, caches=True)
+    parser.set_defaults(run=_watch, caches=True, goes_on=True)
 
 
 def _until(text: str) -> Until:

@@ -13,7 +13,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -22,6 +22,8 @@ from typing import Any, BinaryIO, Literal, cast
 
 from flagbench import BadData, in_one_line
 from flagbench.files import MIB, open_file, parse_json, read_json, shown_files
+from flagbench.runners.data import parquet_rows
+from flagbench.runners.data.parquet_rows import parquet
 
 Kind = Literal["jsonl", "json", "csv", "tsv", "parquet", "words"]
 
@@ -43,8 +45,6 @@ _FIX = "fix the data"
 _LONGEST = 64 * MIB  # of a line: a passage is a text that somebody wrote
 _LARGEST_MEMBER = 4096 * MIB  # of an archive, by its directory, beyond which nothing is read
 _DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile)
-_ROWS_A_READ = 10_000
-_BYTES_A_READ = 8 * MIB
 _ROWS_WITH_COLUMNS = 1_000
 _NO_END = "unexpected end of data"  # of csv, about a quote that is not closed
 _SHARD = re.compile(r"-([0-9]{5})-of-([0-9]{5})$")
@@ -104,7 +104,7 @@ class RowFile:
             BadData: It cannot be read.
         """
         if self.kind == "parquet":
-            with _parquet(self.path) as file:
+            with parquet(self.path) as file:
                 return list(file.schema_arrow.names)
         if self.kind in ("csv", "tsv"):
             with self.lines() as lines:
@@ -126,21 +126,24 @@ class RowFile:
             BadData: It cannot be read.
         """
         if self.kind == "parquet":
-            with _parquet(self.path) as file:
+            with parquet(self.path) as file:
                 return int(file.metadata.num_rows)
         if self.kind in ("jsonl", "words"):
             with self.lines() as lines:
                 return sum(bool(line.strip()) for _, line in lines)
         return sum(1 for _ in self.rows())
 
-    def rows(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    def rows(self, columns: Collection[str] | None = None) -> Iterator[tuple[int, Mapping[str, Any]]]:
         """Its rows, with the number of each.
+
+        Args:
+            columns: Those that are needed: a row may lack others, and such as the file has not; None for all.
 
         Raises:
             BadData: The file cannot be read, or a row is none.
         """
         if self.kind == "parquet":
-            yield from self._of_parquet()
+            yield from enumerate(parquet_rows.rows(self.path, columns))
         elif self.kind in ("csv", "tsv"):
             yield from self._of_cells()
         elif self.kind == "json":
@@ -160,25 +163,12 @@ class RowFile:
         if self.kind != "parquet":
             yield from (value for _, row in self.rows() if isinstance(value := row.get(column), str))
             return
-        with _parquet(self.path) as file:
-            for group, name in _groups_of_texts(file, column):
-                for batch in file.iter_batches(batch_size=_ROWS_A_READ, row_groups=[group], columns=[name]):
-                    values = batch.column(0)
-                    values = values.field("path") if name != column else values
-                    yield from (value for value in values.to_pylist() if value is not None)
+        yield from parquet_rows.named_in(self.path, column)
 
     def place(self, row: int) -> str:
         """A row as messages name it."""
         inner = f", {self.member}" if self.member else ""
         return f"{self.path}{inner}, {'line' if self.kind not in ('parquet', 'json') else 'row'} {row}"
-
-    def _of_parquet(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
-        number = 0
-        with _parquet(self.path) as file:
-            for batch in file.iter_batches(batch_size=_rows_a_read(file.metadata)):
-                for row in batch.to_pylist():
-                    yield number, row
-                    number += 1
 
     def _of_json(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
         value = read_json(self.path, _FIX, error=BadData)
@@ -310,50 +300,6 @@ def _cells_of_line(line: str) -> list[str]:
     if '"' in text or "\r" in text:
         return next(csv.reader([line], delimiter="\t", strict=True), [])
     return text.split("\t") if text else []
-
-
-def _rows_a_read(metadata: Any) -> int:
-    """Rows that are read at once: fewer where they are large, as images are."""
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    largest = max((group.total_byte_size / max(1, group.num_rows) for group in groups), default=0)
-    return max(1, min(_ROWS_A_READ, int(_BYTES_A_READ / max(1, largest))))
-
-
-def _groups_of_texts(file: Any, column: str) -> Iterator[tuple[int, str]]:
-    """The row groups of parquet in which a column has texts, or images that lie elsewhere, each with what has them."""
-    import pyarrow as pa
-
-    if column not in file.schema_arrow.names:
-        return
-    kind = file.schema_arrow.field(column).type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        yield from ((group, column) for group in range(file.metadata.num_row_groups))
-    if not pa.types.is_struct(kind) or {field.name for field in kind} != {"bytes", "path"}:
-        return
-    if not pa.types.is_string(kind.field("path").type):
-        return
-    for group in range(file.metadata.num_row_groups):
-        chunks = map(file.metadata.row_group(group).column, range(file.metadata.num_columns))
-        stored = next(chunk for chunk in chunks if chunk.path_in_schema == f"{column}.bytes")
-        if stored.statistics is not None and stored.statistics.null_count == stored.num_values:
-            yield group, f"{column}.path"
-
-
-@contextmanager
-def _parquet(path: Path) -> Iterator[Any]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with open_file(path, _FIX, error=BadData) as handle:
-        try:
-            with pq.ParquetFile(handle, pre_buffer=False) as file:  # which would keep all that was read
-                names = file.schema_arrow.names
-                if twice := next((name for name in names if names.count(name) > 1), None):
-                    raise BadData(f"{path} has two columns '{twice}': {_FIX}")
-                yield file
-        # The last two: of values that Python does not have, such as texts of no characters and years beyond 9999.
-        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-            raise BadData(f"{path} cannot be read as parquet ({in_one_line(error)}): copy it again") from error
 
 
 def files_below(folder: Path) -> Sequence[RowFile]:

@@ -7,7 +7,8 @@ and after each task that anything was asked for, for it may change while a run g
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -45,7 +46,9 @@ SPREAD = 8
 """How much further than its own replies in other batches a server's vectors move where it has changed: 2.8 times the
 error, which goes with the root of 1 - cosine."""
 
-MOVED = "its vectors have moved"
+STILL_SCORE = 1e-9
+"""The same of scores: half the square of their difference, as a part of 1 + the score. Single precision moves them by
+1e-10 at most, as no score is cached in half precision."""
 
 _MARK = ("a run that asked for what is here ended as the model had changed",)
 """A text that is kept beside the probes where vectors of two models are in one place. None of it is ever sent."""
@@ -65,11 +68,14 @@ class Probes:
         line: On them, for the evidence of a run: the first rounded values.
         values: What it gave.
         requests: That were sent to it by then.
+        moved: How far that is from what it gave when its first vectors were cached, in a line; empty where it is the
+            same, or not known.
     """
 
     line: str
     values: Embeddings
     requests: int
+    moved: str = ""
 
 
 def check_probes(adapter: Adapter, probed: Probed, cache: EmbeddingCache | None) -> Probes:
@@ -106,8 +112,10 @@ def check_probes(adapter: Adapter, probed: Probed, cache: EmbeddingCache | None)
             f"{spec.name} is another model than the one that cached vectors are of: {said}. Name what it is now with "
             "--api-revision, and its texts are embedded anew; or see what the server runs, or take another --store"
         )
-    line = f"{line}; {_moved(probed, before, now) or 'as when its first vectors were cached'}"
-    return Probes(line, now, probed.usage["requests"])
+    moved = _moved(spec, probed, before, now)
+    what = "scores" if spec.ability == "score" else "vectors"
+    line = f"{line}; {moved or f'as when its first {what} were cached'}"
+    return Probes(line, now, probed.usage["requests"], moved)
 
 
 def check_still(adapter: Adapter, probed: Probed, cache: EmbeddingCache | None, before: Probes) -> Probes:
@@ -129,7 +137,7 @@ def check_still(adapter: Adapter, probed: Probed, cache: EmbeddingCache | None, 
     now = probed.probe(TEXTS)
     said = difference(adapter.spec, before.values, now)
     if said is None:
-        return Probes(before.line, before.values, probed.usage["requests"])
+        return replace(before, requests=probed.usage["requests"])
     changed = f"{adapter.spec.name} became another model while this run asked it: {said}"
     if cache is None:
         raise BadInput(f"{changed}. See what the server runs, and whether there are several behind the address")
@@ -144,31 +152,48 @@ def _parts(embeddings: Embeddings) -> Wanted:
     return Wanted(["sparse" if embeddings.sparse is not None else "dense"])
 
 
-def _moved(probed: Probed, before: Embeddings, now: Embeddings) -> str:
-    """How far vectors moved, in a line; empty where replies to the same texts in other batches differ as much.
-
-    Only a server that moved is asked again. Scores have no such measure: their noise is not known before they come.
+def _moved(spec: ModelSpec, probed: Probed, before: Embeddings, now: Embeddings) -> str:
+    """How far vectors or scores moved, in a line; empty where replies to the same texts in other batches differ as
+    much. Only a server that moved is asked again.
     """
-    away = _away(before, now)
-    if away <= STILL:
+    away, scores = _away(spec, before, now), spec.ability == "score"
+    if away <= (STILL_SCORE if scores else STILL):
         return ""
-    middle = len(TEXTS) // 2
-    again = Embeddings.stack([probed.probe(TEXTS[:middle]), probed.probe(TEXTS[middle:])])
-    spread = _away(now, again)
+    # The first text is the query of a reranker's pairs, and so is in both.
+    middle, first = len(TEXTS) // 2, TEXTS[:1]
+    others = probed.probe(first + TEXTS[middle:]).take(np.arange(1, 1 + len(TEXTS) - middle))
+    spread = _away(spec, now, Embeddings.stack([probed.probe(TEXTS[:middle]), others]))
     if away <= SPREAD * spread:
         return ""
+    what, of = ("scores", "of 1 + the score") if scores else ("vectors", "1 - cosine")
+    away, spread = (math.sqrt(2 * away), math.sqrt(2 * spread)) if scores else (away, spread)
     return (
-        f"{MOVED} by {away:.1e} (1 - cosine) since its first were cached, and its own replies differ by {spread:.1g}: "
-        "its number format or its kernels have changed"
+        f"its {what} have moved by {away:.1e} ({of}) since its first were cached, and its own replies differ by "
+        f"{spread:.1g}: its number format or its kernels have changed"
     )
 
 
-def _away(one: Embeddings, other: Embeddings) -> float:
-    """The largest 1 - cosine of vectors of one text; 0 for scores and sparse vectors, which have none to go by."""
-    if one.dense is None or other.dense is None or one.dense.shape[1] == 1:
-        return 0.0
-    units = [each / np.maximum(np.linalg.norm(each, axis=1, keepdims=True), 1e-12) for each in map(_rows, (one, other))]
+def _away(spec: ModelSpec, one: Embeddings, other: Embeddings) -> float:
+    """The largest distance of what was given for one text: 1 - cosine of vectors, which is half the square of a
+    relative error, and half the square of a score's difference as a part of 1 + the score.
+    """
+    rows = _as_wide(_rows(one), _rows(other))
+    if spec.ability == "score":
+        return float((_apart(*rows) ** 2).max() / 2)
+    units = [each / np.maximum(np.linalg.norm(each, axis=1, keepdims=True), 1e-12) for each in rows]
     return float(((units[0] - units[1]) ** 2).sum(axis=1).max() / 2)
+
+
+def _as_wide(*several: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Vectors with as many numbers as the longest of them: sparse ones end with the last that is not 0."""
+    width = max(each.shape[1] for each in several)
+    return [np.pad(each, ((0, 0), (0, width - each.shape[1]))) for each in several]
+
+
+def _apart(old: NDArray[np.float64], new: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Differences of scores, ``float64[n]``, as parts of 1 + the old one."""
+    found: NDArray[np.float64] = np.abs(old - new)[:, 0] / (1 + np.abs(old[:, 0]))
+    return found
 
 
 def difference(spec: ModelSpec, before: Embeddings, now: Embeddings) -> str | None:
@@ -182,10 +207,9 @@ def difference(spec: ModelSpec, before: Embeddings, now: Embeddings) -> str | No
     old, new = _rows(before), _rows(now)
     if old.shape[1] != new.shape[1] and now.sparse is None:
         return f"its vectors had {old.shape[1]} numbers and have {new.shape[1]}"
-    width = max(old.shape[1], new.shape[1])
-    old, new = (np.pad(each, ((0, 0), (0, width - each.shape[1]))) for each in (old, new))
+    old, new = _as_wide(old, new)
     if spec.ability == "score":
-        apart = np.abs(old - new)[:, 0] / (1 + np.abs(old[:, 0]))
+        apart = _apart(old, new)
         worst = int(np.argmax(apart))
         if apart[worst] <= MOST_SCORE:
             return None

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import BadData, BadInput, first_few
+from flagbench.files import MIB
 from flagbench.paths import check_there
 from flagbench.runners.data.row_files import ENDINGS, RowFile, files_below
 
@@ -29,6 +30,7 @@ LINE = "line"
 
 _CHARACTERS = 150_000  # of a batch: its arrays stay in the processor's cache
 _TEXTS = 4_096
+_LONGEST = 64 * MIB  # of a row
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class TrainingFile:
             with self.rows.lines() as lines:
                 yield from ((row, ((0, line.strip()),)) for row, line in lines if line.strip())
             return
-        for row, values in self.rows.rows():
+        for row, values in self.rows.rows(self.columns):
             found: list[tuple[int, str]] = []
             for place, column in enumerate(self.columns):
                 value = values.get(column)
@@ -103,6 +105,8 @@ class TrainingFile:
                     found.append((place, value))
                 elif value is not None:
                     found += self._listed(row, place, value)
+            if sum(len(text) for _, text in found) > _LONGEST:  # of parquet; a line of others is no longer
+                raise BadData(f"{self.rows.place(row)} has texts of more than {_LONGEST:,} characters: fix the data")
             yield row, found
 
     def _listed(self, row: int, place: int, value: Any) -> Iterator[tuple[int, str]]:

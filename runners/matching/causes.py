@@ -84,7 +84,8 @@ def causes_of(reference: Reference, search: Search, explanation: Explanation | N
     """
     if explanation is None:
         return []
-    causes = list(_changes(reference, explanation.hypothesis))
+    longest = max((reference.samples[row].tokens for row in search.long), default=0)
+    causes = list(_changes(reference, explanation.hypothesis, longest))
     local = reference.values(search.short[:1], explanation.hypothesis).shape[1]
     width = search.served.shape[1]
     if width < local and not search.asked_width:
@@ -127,7 +128,7 @@ def is_other_model(reference: Reference, search: Search) -> Cause | None:
     return Cause("other-model", f"another model: its vectors have nothing to do with the checkpoint's{beside}")
 
 
-def _changes(reference: Reference, hypothesis: Hypothesis) -> Iterator[Cause]:
+def _changes(reference: Reference, hypothesis: Hypothesis, longest: int) -> Iterator[Cause]:
     if hypothesis.prefix is not None:
         yield _of_instruction(reference, hypothesis.prefix)
     if hypothesis.pooling:
@@ -137,9 +138,14 @@ def _changes(reference: Reference, hypothesis: Hypothesis) -> Iterator[Cause]:
         yield Cause("modules", "the modules behind the pooling, which have weights, are left out")
     if hypothesis.cut:
         limit = reference.spec.passage_max_length
-        yield Cause("cut", f"texts are cut at {hypothesis.cut:,} tokens, the checkpoint keeps {limit:,}")
-    if hypothesis.lowercase:
+        does = f"texts are cut at {hypothesis.cut:,} tokens"
+        if hypothesis.cut >= longest:  # it may keep more: none was longer
+            does = f"texts of {longest:,} tokens, the longest that were sent, are kept whole"
+        yield Cause("cut", f"{does}, the checkpoint keeps {limit:,}")
+    if hypothesis.case == "lower":
         yield Cause("lowercase", "texts are lower-cased, which the checkpoint's settings do not")
+    if hypothesis.case == "kept":
+        yield Cause("cased", "capitals are kept, which the checkpoint's tokenizer or settings lower-case")
     if hypothesis.folded:
         yield Cause("white-space", "white space of any length becomes one blank, which the checkpoint's settings keep")
     if hypothesis.swapped:

@@ -15,6 +15,7 @@ from flagbench.models.loading.resolve import Model
 from flagbench.models.served.encoder import ServedEncoder
 from flagbench.models.served.scorer import ServedScorer
 from flagbench.models.served.settings import ServedSettings
+from flagbench.models.servers.http import Refused
 from flagbench.models.spec import ModelSpec
 from flagbench.results.server_match import Group, Served, ServerMatch
 from flagbench.runners.matching.causes import Lengths, causes_of, is_other_model, lengths_of
@@ -88,7 +89,7 @@ def match(
         say: Told what is done next.
 
     Raises:
-        BadInput: The server refuses what is sent, or the checkpoint cannot be loaded.
+        BadInput: The server refuses what is sent, but for texts over the limit, or the checkpoint cannot be loaded.
         ModelFault: The server fails, or gives nothing usable.
     """
     encodes = isinstance(server, ServedEncoder)
@@ -158,6 +159,8 @@ def _ask(reference: Reference, server: ServedEncoder | ServedScorer) -> Replies:
         before = server.usage["prompt_tokens"]
         try:
             found.append(sent([row]))
+        except Refused:  # it is not of the text: a key, an address
+            raise
         except BadInput:  # the server refuses what it would have to cut
             replies.refused = samples[row].tokens
             break

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from flagbench.runners.matching.texts import Sample
 Values = NDArray[np.float64]
 """``[n, d]``: a vector of each sample before its normalisation, or a score."""
 
+Case = Literal["lower", "kept"]
+
 _SERVED_POOLINGS: tuple[Pooling, ...] = ("cls", "mean", "lasttoken")
 
 
@@ -31,7 +33,7 @@ class Hypothesis:
         prefix: What stands before what was sent; None for what the settings say.
         pooling: Of the hidden states.
         bare: The modules with weights behind the pooling are left out.
-        lowercase: Texts are lower-cased.
+        case: Texts are lower-cased, or kept as they are where the tokenizer lower-cases them.
         folded: White space of any length is one blank.
         swapped: Query and passage of a pair change places.
         cut: Tokens that are kept; 0 for what the settings say.
@@ -40,7 +42,7 @@ class Hypothesis:
     prefix: str | None = None
     pooling: Pooling | None = None
     bare: bool = False
-    lowercase: bool = False
+    case: Case | None = None
     folded: bool = False
     swapped: bool = False
     cut: int = 0
@@ -80,7 +82,7 @@ class Reference(ABC):
         self.side = side
         self._load = load
         self._adapter = load(self.plain(spec))
-        self._under: dict[ModelSpec, Any] = {self._adapter.spec: self._adapter}
+        self._under: dict[tuple[ModelSpec, bool], Any] = {(self._adapter.spec, False): self._adapter}
         self._formats: dict[DType, dict[int, NDArray[np.float64]]] = {}
         self._known: dict[tuple[Hypothesis, int], NDArray[np.float64]] = {}
 
@@ -126,12 +128,18 @@ class Reference(ABC):
         """What it gives for some samples under a hypothesis."""
         missing = [row for row in rows if (hypothesis, row) not in self._known]
         if missing:
-            spec = self._specified(self.plain(self.spec), hypothesis)
-            if spec not in self._under:
-                self._under = {self._adapter.spec: self._adapter, spec: self._adapter.under(spec)}
-            found = self._values(self._under[spec], [self.samples[row] for row in missing], hypothesis)
+            adapter = self._specified_adapter(hypothesis)
+            found = self._values(adapter, [self.samples[row] for row in missing], hypothesis)
             self._known |= {(hypothesis, row): value for row, value in zip(missing, found, strict=True)}
         return np.stack([self._known[hypothesis, row] for row in rows])
+
+    def _specified_adapter(self, hypothesis: Hypothesis) -> Any:
+        """The adapter under the settings of a hypothesis; one is kept beside the first."""
+        spec, cased = self._specified(self.plain(self.spec), hypothesis), hypothesis.case == "kept"
+        if (spec, cased) not in self._under:
+            first = (self._adapter.spec, False)
+            self._under = {first: self._adapter, (spec, cased): self._adapter.under(spec, cased=cased)}
+        return self._under[spec, cased]
 
     def in_format(self, rows: Sequence[int], dtype: DType) -> Values:
         """What it gives as its settings are, with weights and arithmetic in another number format.
@@ -148,6 +156,9 @@ class Reference(ABC):
 
     def _instruction(self, kind: str, sample: Sample) -> str:
         return self.spec.instruction("", kind, sample.role)
+
+    def _cases(self) -> list[Hypothesis]:
+        return [Hypothesis(case="lower"), *([Hypothesis(case="kept")] if self.respecified else [])]
 
     def _prefixes(self) -> list[Hypothesis]:
         bare = [""] if self.side == "server" else []
@@ -185,7 +196,7 @@ class EncoderReference(Reference):
             now = modules[0].poolings[0] if plain else None
             found += [Hypothesis(pooling=each) for each in _SERVED_POOLINGS if plain and each != now]
             found += [Hypothesis(bare=True)] if any(module.has_weights for module in modules) and plain else []
-        return [*found, Hypothesis(lowercase=True), Hypothesis(folded=True)]
+        return [*found, *self._cases(), Hypothesis(folded=True)]
 
     def distances(self, served: Values, local: Values) -> NDArray[np.float64]:
         """1 - cosine; of fewer numbers with as many of the first, of more than there are 1: they have no cosine."""
@@ -232,7 +243,7 @@ class EncoderReference(Reference):
             instruction, text = "", hypothesis.prefix + self.sent(sample)
         if hypothesis.folded:
             instruction, text = "", " ".join((instruction + text).split())
-        return (instruction.lower(), text.lower()) if hypothesis.lowercase else (instruction, text)
+        return (instruction.lower(), text.lower()) if hypothesis.case == "lower" else (instruction, text)
 
 
 class ScorerReference(Reference):
@@ -256,7 +267,7 @@ class ScorerReference(Reference):
         """Instructions, case, white space, and the places of query and passage."""
         return [
             *self._prefixes(),
-            Hypothesis(lowercase=True),
+            *self._cases(),
             Hypothesis(folded=True),
             Hypothesis(swapped=True),
         ]
@@ -283,7 +294,7 @@ class ScorerReference(Reference):
             query = before + (str(sample.query) if hypothesis.prefix is None else self.sent(sample))
             pair = [query, sample.text]
             pair = [" ".join(text.split()) for text in pair] if hypothesis.folded else pair
-            pair = [text.lower() for text in pair] if hypothesis.lowercase else pair
+            pair = [text.lower() for text in pair] if hypothesis.case == "lower" else pair
             pairs.append((pair[1], pair[0]) if hypothesis.swapped else (pair[0], pair[1]))
         return np.asarray(adapter.score(pairs), dtype=np.float64)[:, None]
 

@@ -27,7 +27,7 @@ from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.encoding.notes import VectorNotes
-from flagbench.runners.encoding.probes import MOVED, Probes, check_probes, check_still
+from flagbench.runners.encoding.probes import Probes, check_probes, check_still
 from flagbench.runners.garbage import uncollected
 from flagbench.runners.progress import Progress
 from flagbench.runners.rankings.model import RankedModel
@@ -123,11 +123,10 @@ class _Engine:
         for model, its in own:
             if its and its.probed:
                 self._probed.append((model, check_probes(model, model.adapter, self._cache)))
-        lines = [probes.line for _, probes in self._probed]
-        for line in lines:
-            if MOVED in line:
-                self._progress.line(f"warning: {line[line.index(MOVED) :]}")
-        return lines
+        for _, probes in self._probed:
+            if probes.moved:
+                self._progress.line(f"warning: {probes.moved}")
+        return [probes.line for _, probes in self._probed]
 
     def _probe_again(self) -> None:
         """See that models which may change are still what they were before the task, also where it failed.

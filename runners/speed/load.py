@@ -100,11 +100,13 @@ class Stretch:
         start: When it began to count.
         end: When it ceased to count.
         answers: To all requests that were sent, also before it counted.
+        closed: Whether each was sent when the one before it had its answer.
     """
 
     start: float
     end: float
     answers: tuple[Answer, ...]
+    closed: bool = True
 
     @property
     def counted(self) -> list[Answer]:
@@ -119,11 +121,29 @@ class Stretch:
     def per_second(self, amount: Callable[[Answer], int]) -> float:
         """Amount of what ended well while it counted, in a second.
 
+        Of a closed loop a request that was on its way when it began or ceased to count has a share, that of its time:
+        whole ones are so few in a short stretch that their number is often the same in each, whatever the model does,
+        and where a server answers many at once it is off by as many. In an open loop, where a request's time has its
+        wait in it, whole requests count.
+
         Args:
             amount: Of an answer.
         """
-        ended = (each for each in self.answers if not each.failure and self.start <= each.ended <= self.end)
-        return sum(map(amount, ended)) / (self.end - self.start)
+        share = self._share if self.closed else self._whole
+        return sum(amount(each) * share(each) for each in self.answers if not each.failure) / (self.end - self.start)
+
+    def step(self, amount: Callable[[Answer], int]) -> float:
+        """What one request more or less makes of ``per_second`` where whole ones count, on average; else 0."""
+        ended = [amount(each) for each in self.answers if not each.failure]
+        return 0.0 if self.closed or not ended else sum(ended) / len(ended) / (self.end - self.start)
+
+    def _share(self, answer: Answer) -> float:
+        took = answer.ended - answer.begun
+        counted = min(answer.ended, self.end) - max(answer.begun, self.start)
+        return max(0.0, counted) / took if took > 0 else self._whole(answer)
+
+    def _whole(self, answer: Answer) -> float:
+        return float(self.start <= answer.ended <= self.end)
 
 
 class _Turns(Generic[R]):
@@ -185,7 +205,7 @@ def run(requests: Iterator[R], send: Callable[[R, Stop], float | None], load: Lo
     if load.here and load.rate is None:
         # It is busy all the time: up to the end of its last call there is no moment that is not of one of them.
         end = max([end, *(each.ended for each in answers)])
-    return Stretch(start + load.lead, end, tuple(answers))
+    return Stretch(start + load.lead, end, tuple(answers), load.rate is None)
 
 
 def _workers(load: Load) -> int:

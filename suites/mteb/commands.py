@@ -95,6 +95,7 @@ class _Plan:
         token: For the results repository; None where nothing is sent there.
         on_hub: The model on the hub; None where it was not looked for.
         card: Text of its card there; empty where none is sent.
+        has_scores: Address of what has these scores already, where none is sent for that.
     """
 
     checked: Checked
@@ -103,6 +104,7 @@ class _Plan:
     token: Secret | None = None
     on_hub: Found | None = None
     card: str = ""
+    has_scores: str = ""
 
 
 def _submit(options: argparse.Namespace) -> int:
@@ -114,7 +116,7 @@ def _submit(options: argparse.Namespace) -> int:
         if not options.dry_run:
             write(plan.checked, plan.output, overwrite=options.overwrite)
     out = console()
-    its, folder = plan.checked.identity, folder_of(plan.checked.identity, plan.output)
+    folder = folder_of(plan.checked.identity, plan.output)
     for line in _checked_lines(plan.checked, read_back=not options.dry_run):
         say(out, line)
     if options.dry_run:
@@ -130,8 +132,8 @@ def _submit(options: argparse.Namespace) -> int:
     for number, line in enumerate(_by_hand(plan, sent=bool(plan.token))):
         say(out, f"{'' if number else 'by hand':10}{line}")
     _send(plan, dry_run=options.dry_run)
-    if options.push_card and not plan.card:
-        say(out, f"card      https://huggingface.co/{its.name} has these scores already")
+    if plan.has_scores:
+        say(out, f"card      {plan.has_scores} has these scores already")
     if options.dry_run:
         say(out, "dry run   nothing was written and nothing was sent")
     return 0
@@ -141,7 +143,7 @@ def _planned(options: argparse.Namespace) -> _Plan:
     """Check all that can be known before anything is written or sent."""
     from flagbench.results.runs import find_run
     from flagbench.results.store import check_target as check_file
-    from flagbench.suites.mteb.hub import card_with, find, read_card
+    from flagbench.suites.mteb.hub import find
     from flagbench.suites.mteb.model_card import model_card
     from flagbench.suites.mteb.model_file import model_file
     from flagbench.suites.mteb.pull_request import refuse_what_reviewers_refuse, token
@@ -168,11 +170,30 @@ def _planned(options: argparse.Namespace) -> _Plan:
         plan = replace(plan, on_hub=find(identity))
     if options.create_pr and plan.on_hub and plan.on_hub.private:
         raise BadInput(f"{identity.name} is private on the hub, and reviewers must be able to read it: make it public")
-    if options.push_card and plan.on_hub:
-        before = read_card(identity, plan.on_hub)
-        after = card_with(before, checked)
-        plan = replace(plan, card=after if after != before else "")
-    return plan
+    return _with_card(plan, plan.on_hub) if options.push_card and plan.on_hub else plan
+
+
+def _with_card(plan: _Plan, on_hub: Found) -> _Plan:
+    """The plan with the card to be sent, or the address of what has these scores already.
+
+    Raises:
+        BadInput: A pull request with other scores is open: two of them could not both be merged.
+    """
+    from flagbench.suites.mteb.hub import card_with, open_requests, read_card
+
+    its = plan.checked.identity
+    before = read_card(its, on_hub)
+    after = card_with(before, plan.checked)
+    if after == before:
+        return replace(plan, has_scores=f"https://huggingface.co/{its.name}")
+    there = open_requests(its)
+    for request in there:
+        text = read_card(its, request)
+        if card_with(text, plan.checked) == text:
+            return replace(plan, has_scores=request.address)
+    if there:
+        raise BadInput(f"{there[0].address} is open with other scores: merge or close it, then run this again")
+    return replace(plan, card=after)
 
 
 def _send(plan: _Plan, *, dry_run: bool) -> None:

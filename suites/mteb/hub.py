@@ -23,6 +23,9 @@ _BEGIN, _END = "<!-- flagbench scores -->", "<!-- end of flagbench scores -->"
 _LARGEST = 4 << 20
 """Characters of a card that is read."""
 
+_TITLE = "Add the scores of MTEB"
+"""Of the pull requests with a card, by which one that is open is found again."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -35,6 +38,19 @@ class Found:
 
     head: str
     private: bool
+
+
+@dataclass(frozen=True)
+class Request:
+    """A pull request at a model on the hub.
+
+    Attributes:
+        address: Where people see it.
+        head: The reference of its files.
+    """
+
+    address: str
+    head: str
 
 
 @contextmanager
@@ -70,7 +86,7 @@ def _errors(what: str) -> Iterator[None]:
         ) from error
     except UnicodeError as error:  # of a header, which has the token
         raise BadInput(f"{what}: the token in HF_TOKEN is none of the hub: it has signs that no token has") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(
             f"{what}: the hub's reply cannot be read; look at HF_ENDPOINT, and see there what was done before you try "
             "this again"
@@ -96,8 +112,33 @@ def find(identity: Identity) -> Found:
     return Found(str(head.sha), bool(head.private))
 
 
-def read_card(identity: Identity, found: Found) -> str:
+def open_requests(identity: Identity) -> list[Request]:
+    """The pull requests with scores that are open at a model on the hub.
+
+    Args:
+        identity: Of the model.
+
+    Raises:
+        BadInput: The hub refuses to say.
+        NoHub: It cannot be reached.
+    """
+    from huggingface_hub import HfApi
+
+    with _errors(f"the pull requests at {identity.name}"):
+        found = list(HfApi().get_repo_discussions(identity.name, discussion_type="pull_request"))
+        return [
+            Request(f"https://huggingface.co/{identity.name}/discussions/{each.num}", f"refs/pr/{each.num}")
+            for each in found
+            if each.is_pull_request and each.title == _TITLE and each.status in ("open", "draft")
+        ]
+
+
+def read_card(identity: Identity, found: Found | Request) -> str:
     """The text of a model's card on the hub; empty where it has none.
+
+    Args:
+        identity: Of the model.
+        found: As ``find`` gave it, or a pull request.
 
     Raises:
         BadInput: It cannot be read, or is too large.
@@ -189,7 +230,7 @@ def push_card(identity: Identity, found: Found, text: str) -> str:
             path_or_fileobj=text.encode(),
             path_in_repo=_README,
             repo_id=identity.name,
-            commit_message="Add the scores of MTEB",
+            commit_message=_TITLE,
             create_pr=True,
             parent_commit=found.head,
         )

@@ -203,9 +203,7 @@ def open_pull_request(checked: Checked, files: Mapping[str, str], github: GitHub
     branch = branch_of(checked)
     _wait_for(github, f"repos/{fork}/git/ref/heads/{quote(base)}", fork)
     if github.ask("GET", f"repos/{fork}/git/ref/heads/{quote(branch)}", missing=True) is not None:
-        raise BadInput(
-            f"{fork} has a branch {branch} already: a pull request was opened before; close it and delete the branch"
-        )
+        raise BadInput(f"{_opened(github, f'{login}:{branch}')} the branch {branch} of {fork}, then run this again")
     github.ask("POST", f"repos/{fork}/merge-upstream", {"branch": base})
     parent = github.text("GET", f"repos/{fork}/git/ref/heads/{quote(base)}", "object", "sha")
     tree = github.text("GET", f"repos/{fork}/git/commits/{parent}", "tree", "sha")
@@ -216,6 +214,16 @@ def open_pull_request(checked: Checked, files: Mapping[str, str], github: GitHub
     github.ask("POST", f"repos/{fork}/git/refs", {"ref": f"refs/heads/{branch}", "sha": sha})
     draft = {"title": title_of(checked), "head": f"{login}:{branch}", "base": base, "body": body_of(checked)}
     return github.text("POST", f"repos/{_UPSTREAM}/pulls", "html_url", body=draft | {"draft": True})
+
+
+def _opened(github: GitHub, head: str) -> str:
+    """What is there of a branch that was pushed before, as the beginning of a sentence."""
+    found = github.ask("GET", f"repos/{_UPSTREAM}/pulls?state=open&head={quote(head, safe=':/')}")
+    its = found[0] if isinstance(found, list) and found else None
+    address = its.get("html_url") if isinstance(its, dict) else None
+    if not isinstance(address, str):
+        return "no pull request is open from a branch that was pushed before: delete"
+    return f"{printable(address)} is open with results of this model at this commit: close it, delete"
 
 
 def _wait_for(github: GitHub, path: str, fork: str) -> None:

@@ -347,6 +347,15 @@ def test_a_folder_that_is_there_is_refused(tmp_path: Path) -> None:
     assert "::error::. exists already" in job.log
 
 
+def test_a_folder_with_lines_in_its_name_gives_the_runner_no_command(tmp_path: Path) -> None:
+    runner = Runner(tmp_path)
+    Fake(runner, {"evaluate": 0, "baseline": 0, "check": 0})
+    (tmp_path / "x\n::add-mask::y").mkdir()
+    job = runner.run("job", model="m", rules="g", baseline="b", output="../x\n::add-mask::y")
+    assert job.codes == {"Evaluate": 2}
+    assert not [line for line in job.log.splitlines() if line.strip().startswith("::add-mask")]
+
+
 def test_a_comment_that_cannot_be_written_moves_no_verdict(tmp_path: Path) -> None:
     runner = replace(Runner(tmp_path), token="wrong")
     Fake(runner, {"evaluate": 0, "baseline": 0, "check": 0})

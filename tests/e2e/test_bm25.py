@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.commands import flagbench, one_line
+from tests.e2e.commands import here, one_line
 
 
 def test_the_baseline_runs_by_its_short_name(tmp_path: Path) -> None:
     command = ["evaluate", "bm25", "--mini", "--types", "retrieval,reranking", "--output", tmp_path, "--no-store"]
-    result = flagbench(*command)
+    result = here(*command)
     assert result.returncode == 0, result.stderr
     assert "flagbench/bm25 at v1 on cpu: search by words" in result.stderr
     folder = tmp_path / "flagbench__bm25" / "v1"
@@ -20,12 +20,12 @@ def test_the_baseline_runs_by_its_short_name(tmp_path: Path) -> None:
     assert run["spec"]["search"]["k1"] == 0.9
     assert len(run["tasks"]) == 4
     assert all(task["search"]["index"] == "bm25 lucene k1=0.9 b=0.4" for task in run["tasks"].values())
-    again = flagbench(*command)
+    again = here(*command)
     assert again.stderr.count("finished before with the same settings") == 4
 
 
 def test_a_reranker_stands_behind_it(tmp_path: Path) -> None:
-    result = flagbench(
+    result = here(
         *["evaluate", "bm25", "--mini", "--tasks", "EcomRetrieval", "--output", tmp_path, "--no-store"],
         *["--reranker", "flagbench/random-reranker", "--rerank-top-k", "5"],
     )
@@ -42,11 +42,11 @@ def test_a_reranker_stands_behind_it(tmp_path: Path) -> None:
     ],
 )
 def test_what_it_has_not_is_one_line(arguments: list[str], said: str, tmp_path: Path) -> None:
-    assert said in one_line(flagbench("evaluate", "bm25", "--mini", "--output", tmp_path, *arguments))
+    assert said in one_line(here("evaluate", "bm25", "--mini", "--output", tmp_path, *arguments))
 
 
 def test_it_is_listed_and_shown() -> None:
-    assert "bm25: flagbench/bm25, search by words without vectors" in flagbench("models").stdout
-    shown = flagbench("models", "show", "bm25")
+    assert "bm25: flagbench/bm25, search by words without vectors" in here("models").stdout
+    shown = here("models", "show", "bm25")
     assert shown.returncode == 0
     assert "k1 0.9, b 0.4" in shown.stdout

@@ -12,7 +12,7 @@ import pytest
 from flagbench.runners.store.keys import keys_of
 from flagbench.runners.store.shards import Reader
 from flagbench.runners.store.store import Store
-from tests.e2e.commands import flagbench, here, loaded_by, one_line
+from tests.e2e.commands import here, loaded_by, one_line
 
 IDENTITY = {
     "model": {"name": "org/model", "revision": "0123456789abcdef", "family": "bge-zh", "adapter": "dense"},
@@ -51,7 +51,7 @@ def damage(store: Path) -> tuple[Path, int]:
 
 
 def test_info_lists_the_spaces_and_their_sums(store: Path) -> None:
-    result = flagbench("cache", "info", "--store", store)
+    result = here("cache", "info", "--store", store)
     assert (result.returncode, result.stderr) == (0, "")
     first, second = sorted(line.split("│") for line in result.stdout.splitlines() if "org/model" in line)
     instruction = "为这个句子生成表示以用于检 …"
@@ -61,31 +61,31 @@ def test_info_lists_the_spaces_and_their_sums(store: Path) -> None:
 
 
 def test_verify_finds_and_fixes_and_then_finds_no_more(store: Path) -> None:
-    good = flagbench("cache", "verify", "--store", store)
+    good = here("cache", "verify", "--store", store)
     assert (good.returncode, good.stderr) == (0, "")
     assert good.stdout.startswith("3 records good, ")
     assert good.stdout.endswith(f" read, no damage: {store}\n")
 
     path, offset = damage(store)
-    found = flagbench("cache", "verify", "--store", store)
+    found = here("cache", "verify", "--store", store)
     assert (found.returncode, found.stderr) == (1, "")
     first, last = found.stdout.splitlines()
     assert first == f"{path} is damaged at byte {offset}: 2 texts lost, fixed"
     assert last.startswith("2 records good, ")
     assert last.endswith(f" read, 1 damaged place: {store}")
 
-    again = flagbench("cache", "verify", "--store", store)
+    again = here("cache", "verify", "--store", store)
     assert again.returncode == 0
     assert again.stdout.startswith("2 records good, ")
 
 
 def test_clear_says_what_it_freed(store: Path) -> None:
     size = size_of(store)
-    result = flagbench("cache", "clear", "--store", store)
+    result = here("cache", "clear", "--store", store)
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == f"{size:,} bytes ({size / 1000:.3g} kB) freed: {store}\n"
     assert list(store.iterdir()) == []
-    assert flagbench("cache", "info", "--store", store).stdout == f"the embedding cache is empty: {store}\n"
+    assert here("cache", "info", "--store", store).stdout == f"the embedding cache is empty: {store}\n"
 
 
 @pytest.mark.parametrize(
@@ -96,9 +96,12 @@ def test_clear_says_what_it_freed(store: Path) -> None:
         ("verify", "0 records good, 0 bytes read, no damage: {}\n"),
     ],
 )
-def test_a_store_that_is_not_there_is_empty(command: str, said: str, tmp_path: Path) -> None:
+def test_a_store_that_is_not_there_is_empty(
+    command: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "no" / "store"
-    result = flagbench("cache", command, FLAGBENCH_STORE=str(folder))
+    monkeypatch.setenv("FLAGBENCH_STORE", str(folder))
+    result = here("cache", command)
     assert (result.returncode, result.stdout, result.stderr) == (0, said.format(folder), "")
     assert not folder.parent.exists()
 
@@ -109,13 +112,13 @@ def test_what_is_no_store_is_refused_and_left(command: str, tmp_path: Path) -> N
     file = tmp_path / "notes" / "thesis.txt"
     file.write_text("precious", encoding="utf-8")
     assert f"cannot read the embedding cache {file}: Not a directory" in one_line(
-        flagbench("cache", command, "--store", file)
+        here("cache", command, "--store", file)
     )
-    said = one_line(flagbench("cache", command, "--store", file.parent))
+    said = one_line(here("cache", command, "--store", file.parent))
     assert said == (
         f"flagbench: {file.parent} is not an embedding cache, and nothing in it was touched; name another --store"
     )
-    assert "--store: expected a folder, not ''" in one_line(flagbench("cache", command, "--store", ""))
+    assert "--store: expected a folder, not ''" in one_line(here("cache", command, "--store", ""))
     assert file.read_text(encoding="utf-8") == "precious"
 
 

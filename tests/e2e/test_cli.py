@@ -1,16 +1,20 @@
-"""The commands as a user types them, in processes of their own."""
+"""The commands as a user types them, in processes of their own where nothing else shows what is meant."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from flagbench.cmteb.benchmark import CMTEB
+from flagbench.models.loading.registry import published
 from tests.checkpoints import add_sentence_transformers, write_bert
-from tests.conftest import ROOT
+from tests.conftest import MINI, ROOT
 from tests.e2e.commands import flagbench, here, loaded_by, one_line
 
 
@@ -59,40 +63,76 @@ def test_a_run_whose_vectors_are_kept_imports_no_model_and_of_mteb_its_tasks_alo
     assert "Avg" in out
 
 
-def test_a_run_imports_the_large_packages_while_no_garbage_is_looked_for(tmp_path: Path) -> None:
-    code = (
-        "import gc, sys\n"
-        "watched = {}\n"
-        "def note(event, arguments):\n"
-        "    if event == 'import':\n"
-        "        watched.setdefault(arguments[0].partition('.')[0], gc.isenabled())\n"
-        "sys.addaudithook(note)\n"
-        "from flagbench.runners.commands.cli import main\n"
-        "try:\n    main(sys.argv[1:])\n"
-        "except SystemExit as leave:\n    assert leave.code == 0, leave.code\n"
-        "print({name: watched[name] for name in ('datasets', 'mteb', 'sklearn', 'torch')}, gc.isenabled())\n"
-    )
-    write_bert(tmp_path / "model")
-    add_sentence_transformers(tmp_path / "model")
-    arguments = ["evaluate", str(tmp_path / "model"), "--benchmark", "cmteb", "--mini", "--tasks", "STSB"]
-    folders = ["--output", str(tmp_path / "results"), "--store", str(tmp_path / "store"), "--device", "cpu"]
+_WATCHED = (
+    "import gc, sys\n"
+    "watched = {}\n"
+    "def note(event, arguments):\n"
+    "    if event == 'import':\n"
+    "        watched.setdefault(arguments[0].partition('.')[0], gc.isenabled())\n"
+    "sys.addaudithook(note)\n"
+    "from flagbench.runners.commands.cli import main\n"
+    "try:\n    main(sys.argv[1:])\n"
+    "except SystemExit as leave:\n    assert leave.code == 0, leave.code\n"
+    "print({name: watched[name] for name in ('datasets', 'mteb', 'sklearn', 'torch')}, gc.isenabled())\n"
+)
+"""Runs a command, and prints whether garbage was looked for when a package was first imported, and at the end."""
+
+
+@pytest.fixture(scope="module")
+def cached(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """A watched process that evaluates a model and data of the hub's cache while offline, and where its results are."""
+    folder = tmp_path_factory.mktemp("cached")
+    hub = folder / "home" / "hub"
+    revision = published()["BAAI/bge-small-zh-v1.5"].revision
+    write_bert(hub / "models--BAAI--bge-small-zh-v1.5" / "snapshots" / revision, positions=512)
+    for task in CMTEB.tasks():
+        if task.name in ("LCQMC", "CovidRetrieval"):
+            repo = hub / f"datasets--{task.dataset.replace('/', '--')}"
+            shutil.copytree(MINI / task.dataset, repo / "snapshots" / task.revision)
+    arguments = ["evaluate", "BAAI/bge-small-zh-v1.5", "--tasks", "LCQMC,CovidRetrieval", "--device", "cpu"]
+    folders = ["--output", str(folder / "out"), "--store", str(folder / "store")]
     result = subprocess.run(
-        [sys.executable, "-c", code, *arguments, *folders], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", _WATCHED, *arguments, *folders],
+        cwd=ROOT,
+        env=os.environ | {"HF_HOME": str(folder / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    return result, folder / "out"
+
+
+def test_a_run_imports_the_large_packages_while_no_garbage_is_looked_for(
+    cached: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
+    result, _ = cached
     assert result.returncode == 0, result.stderr
     last = result.stdout.strip().splitlines()[-1]
     assert last == "{'datasets': False, 'mteb': False, 'sklearn': False, 'torch': False} True"
 
 
+def test_hub_model_and_hub_data_from_the_cache_while_offline(
+    cached: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
+    result, output = cached
+    assert result.returncode == 0, result.stderr
+    revision = published()["BAAI/bge-small-zh-v1.5"].revision
+    run = output / "BAAI__bge-small-zh-v1.5" / revision / "flagbench" / "run.json"
+    record = json.loads(run.read_text(encoding="utf-8"))
+    (task,) = (task for task in CMTEB.tasks() if task.name == "LCQMC")
+    assert record["tasks"]["LCQMC"]["data"]["source"] == f"hub C-MTEB/LCQMC@{task.revision}"
+    assert record["spec"]["prompts"][0][1] == "为这个句子生成表示以用于检索相关文章："
+
+
 def test_tasks_lists_all_rows() -> None:
-    result = flagbench("tasks")
+    result = here("tasks")
     assert result.returncode == 0
     for name in ("T2Retrieval", "STSB", "CLSClusteringP2P.v2", "STS22", "T2RerankingEn2Zh"):
         assert name in result.stdout
 
 
 def test_models_lists_published_checkpoints() -> None:
-    result = flagbench("models")
+    result = here("models")
     assert "BAAI/bge-large-zh-v1.5" in result.stdout
     assert "Reranking-query" in result.stdout
 
@@ -124,24 +164,51 @@ def test_models_lists_published_checkpoints() -> None:
     ],
 )
 def test_bad_input_is_one_line_and_code_2(arguments: list[str], said: str) -> None:
-    assert said in one_line(flagbench(*arguments))
+    assert said in one_line(here(*arguments))
+
+
+def test_a_process_that_is_given_bad_input_writes_one_line() -> None:
+    """Nothing beside it, by what was imported or at its end."""
+    assert "did you mean LCQMC" in one_line(flagbench("evaluate", "flagbench/random", "--tasks", "LCQM", "--mini"))
 
 
 def test_output_that_is_a_file_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     target = tmp_path / "file"
     target.write_text("mine", encoding="utf-8")
-    said = one_line(flagbench("evaluate", "flagbench/random", "--mini", "--output", target / "below"))
+    said = one_line(here("evaluate", "flagbench/random", "--mini", "--output", target / "below"))
     assert "is a file, not a folder" in said
     assert target.read_text(encoding="utf-8") == "mine"
 
 
-def test_mini_run_writes_what_mteb_reads_and_is_skipped_when_repeated(tmp_path: Path) -> None:
-    command = ["evaluate", "flagbench/random", "--benchmark", "cmteb", "--mini", "--output", tmp_path]
-    first = flagbench(*command)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str | Path], subprocess.CompletedProcess[str], Path]:
+    """The command that runs all of the miniature data, what its process printed, and the folder of its results."""
+    output = tmp_path_factory.mktemp("whole") / "results"
+    command = ["evaluate", "flagbench/random", "--benchmark", "cmteb", "--mini", "--output", output]
+    return command, flagbench(*command), output
+
+
+def test_results_are_read_by_mteb(whole: tuple[list[str | Path], subprocess.CompletedProcess[str], Path]) -> None:
+    import mteb
+
+    output = whole[2]
+    written = {path for path in output.glob("*/*/*.json") if path.name != "model_meta.json"}
+    tasks = sorted(mteb.results.TaskResult.from_disk(path).task_name for path in written)
+    assert len(tasks) == 12
+    assert tasks == sorted(path.stem for path in written)
+    (model,) = mteb.ResultCache(output.parent).load_results(require_model_meta=True).model_results
+    assert (model.model_name, model.model_revision) == ("flagbench/random", "v1")
+    assert sorted(result.task_name for result in model.task_results) == tasks
+
+
+def test_mini_run_writes_what_mteb_reads_and_is_skipped_when_repeated(
+    whole: tuple[list[str | Path], subprocess.CompletedProcess[str], Path],
+) -> None:
+    command, first, output = whole
     assert first.returncode == 0, first.stderr
     assert "Avg" in first.stdout
     assert "not the official data" in first.stdout
-    folder = tmp_path / "flagbench__random" / "v1"
+    folder = output / "flagbench__random" / "v1"
     written = {path.stem for path in folder.glob("*.json")} - {"model_meta"}
     assert len(written) == 12
     run = json.loads((folder / "flagbench" / "run.json").read_text(encoding="utf-8"))
@@ -152,44 +219,20 @@ def test_mini_run_writes_what_mteb_reads_and_is_skipped_when_repeated(tmp_path: 
     assert run["tasks"]["CovidRetrieval"]["search"]["index"] == "flat, in blocks"
 
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*.json")}
-    second = flagbench(*command)
+    second = here(*command)
     assert second.returncode == 0
     assert second.stderr.count("skipped") == 12
     assert second.stdout == first.stdout
     assert {path: path.stat().st_mtime_ns for path in folder.glob("*.json")} == before
 
-    third = flagbench(*command, "--tasks", "LCQMC,CovidRetrieval", "--query-instruction", "问：")
+    third = here(*command, "--tasks", "LCQMC,CovidRetrieval", "--query-instruction", "问：")
     assert "CovidRetrieval runs again: settings differ: instruction.query '' -> '问：'" in third.stderr
     assert "LCQMC: finished before" in third.stderr
     assert (folder / "flagbench" / "replaced").is_dir()
 
 
-def test_results_are_read_by_mteb(tmp_path: Path) -> None:
-    code = (
-        "import sys, warnings, pathlib\n"
-        "warnings.simplefilter('ignore')\n"
-        "from mteb.cache import ResultCache\n"
-        "from mteb.results import TaskResult\n"
-        "root = pathlib.Path(sys.argv[1])\n"
-        "for path in (root / 'results').glob('*/*/*.json'):\n"
-        "    if path.name != 'model_meta.json':\n"
-        "        print(TaskResult.from_disk(path).task_name)\n"
-        "loaded = ResultCache(root).load_results(require_model_meta=True)\n"
-        "for model in loaded.model_results:\n"
-        "    print(model.model_name, model.model_revision, sorted(r.task_name for r in model.task_results))\n"
-    )
-    tasks = "LCQMC,T2Reranking,Waimai,CLSClusteringS2S,Ocnli,EcomRetrieval"
-    done = flagbench("evaluate", "flagbench/random", "--mini", "--tasks", tasks, "--output", tmp_path / "results")
-    assert done.returncode == 0, done.stderr
-    result = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, cwd=ROOT)
-    assert result.returncode == 0, result.stderr
-    lines = result.stdout.splitlines()
-    assert sorted(lines[:-1]) == sorted(tasks.split(","))
-    assert lines[-1] == f"flagbench/random v1 {sorted(tasks.split(','))}"
-
-
 def test_a_reranker_runs_the_reranking_tasks(tmp_path: Path) -> None:
-    result = flagbench("evaluate", "flagbench/random-reranker", "--mini", "--types", "reranking", "--output", tmp_path)
+    result = here("evaluate", "flagbench/random-reranker", "--mini", "--types", "reranking", "--output", tmp_path)
     assert result.returncode == 0, result.stderr
     assert "T2Reranking" in result.stdout
 
@@ -202,7 +245,7 @@ def test_model_with_nan_weights_fails_its_tasks_with_code_1(tmp_path: Path) -> N
     name = "encoder.layer.1.output.dense.weight"
     save_file(weights | {name: weights[name] * float("nan")}, model / "model.safetensors", metadata={"format": "pt"})
     out = tmp_path / "out"
-    result = flagbench("evaluate", model, "--mini", "--tasks", "LCQMC,STSB", "--output", out, "--device", "cpu")
+    result = here("evaluate", model, "--mini", "--tasks", "LCQMC,STSB", "--output", out, "--device", "cpu")
     assert result.returncode == 1
     assert result.stdout == ""
     said = [line for line in result.stderr.splitlines() if line.startswith("flagbench: ")]
@@ -222,7 +265,7 @@ def test_a_task_with_bad_rows_fails_and_the_others_go_on(tmp_path: Path) -> None
         folder.mkdir(parents=True)
         text = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
         (folder / "test-00000-of-00001.jsonl").write_text(text, encoding="utf-8")
-    result = flagbench(
+    result = here(
         *["evaluate", "flagbench/random", "--tasks", "LCQMC,STSB"],
         *["--data", tmp_path / "data", "--output", tmp_path / "out"],
     )
@@ -235,7 +278,7 @@ def test_a_task_with_bad_rows_fails_and_the_others_go_on(tmp_path: Path) -> None
 def test_validate_says_what_would_run_and_writes_nothing(tmp_path: Path) -> None:
     model = write_bert(tmp_path / "bge-small-zh-v1.5" / "checkpoint-20")
     out = tmp_path / "out"
-    result = flagbench("validate", model, "--mini", "--output", out, "--device", "cpu", "--dtype", "bf16")
+    result = here("validate", model, "--mini", "--output", out, "--device", "cpu", "--dtype", "bf16")
     assert result.returncode == 0, result.stderr
     assert "bge-small-zh-v1.5/checkpoint-20" in result.stdout
     assert "'为这个句子生成表示以用于检索相关文章：' before Retrieval-query, Reranking-query" in result.stdout
@@ -243,36 +286,9 @@ def test_validate_says_what_would_run_and_writes_nothing(tmp_path: Path) -> None
     assert not out.exists()
 
 
-def test_hub_model_and_hub_data_from_the_cache_while_offline(tmp_path: Path) -> None:
-    import shutil
-
-    from flagbench.models.loading.registry import published
-    from tests.conftest import MINI
-
-    hub = tmp_path / "home" / "hub"
-    revision = published()["BAAI/bge-small-zh-v1.5"].revision
-    write_bert(hub / "models--BAAI--bge-small-zh-v1.5" / "snapshots" / revision, positions=512)
-    from flagbench.cmteb.benchmark import CMTEB
-
-    rows = {task.name: task for task in CMTEB.tasks()}
-    for name in ("LCQMC", "CovidRetrieval"):
-        repo = rows[name].dataset
-        shutil.copytree(MINI / repo, hub / f"datasets--{repo.replace('/', '--')}" / "snapshots" / rows[name].revision)
-    result = flagbench(
-        *["evaluate", "BAAI/bge-small-zh-v1.5", "--tasks", "LCQMC,CovidRetrieval"],
-        *["--output", tmp_path / "out", "--device", "cpu"],
-        HF_HOME=str(tmp_path / "home"),
-    )
-    assert result.returncode == 0, result.stderr
-    run = tmp_path / "out" / "BAAI__bge-small-zh-v1.5" / revision / "flagbench" / "run.json"
-    record = json.loads(run.read_text(encoding="utf-8"))
-    assert record["tasks"]["LCQMC"]["data"]["source"] == f"hub C-MTEB/LCQMC@{rows['LCQMC'].revision}"
-    assert record["spec"]["prompts"][0][1] == "为这个句子生成表示以用于检索相关文章："
-
-
 def test_a_reranker_behind_an_encoder(tmp_path: Path) -> None:
     command = ["evaluate", "flagbench/random", "--mini", "--types", "retrieval", "--output", tmp_path]
-    result = flagbench(*command, "--reranker", "flagbench/random-reranker", "--rerank-top-k", "20")
+    result = here(*command, "--reranker", "flagbench/random-reranker", "--rerank-top-k", "20")
     assert result.returncode == 0, result.stderr
     assert "first 20 re-ranked by flagbench/random-reranker at v1" in result.stderr
     folder = tmp_path / "flagbench__random+random-reranker" / "v1+v1"
@@ -280,7 +296,7 @@ def test_a_reranker_behind_an_encoder(tmp_path: Path) -> None:
     run = json.loads((folder / "flagbench" / "run.json").read_text(encoding="utf-8"))
     assert run["reranker"]["top_k"] == 20
 
-    alone = flagbench(*command)
+    alone = here(*command)
     assert alone.returncode == 0
     folder = tmp_path / "flagbench__random" / "v1"
     before = json.loads((folder / "EcomRetrieval.json").read_text(encoding="utf-8"))["scores"]["dev"][0]
@@ -299,18 +315,18 @@ def test_a_reranker_behind_an_encoder(tmp_path: Path) -> None:
     ],
 )
 def test_a_reranker_in_the_wrong_place_is_refused(arguments: list[str], said: str) -> None:
-    assert said in one_line(flagbench("evaluate", *arguments, "--mini"))
+    assert said in one_line(here("evaluate", *arguments, "--mini"))
 
 
 def test_models_show_says_what_was_detected_from_what(tmp_path: Path) -> None:
     model = add_sentence_transformers(write_bert(tmp_path / "mine"), pooling="cls", prompts={"query": "问："})
-    result = flagbench("models", "show", model, "--max-length", "32")
+    result = here("models", "show", model, "--max-length", "32")
     assert result.returncode == 0, result.stderr
     assert "settings  cls pooling, normalised, cosine, 32 tokens, fp32" in result.stdout
     assert "pooling: cls, from modules.json and its pooling folder" in result.stdout
     assert "query_max_length: 32, as asked for" in result.stdout
     assert "instruct  '问：' before queries" in result.stdout
-    assert "no such model directory" in one_line(flagbench("models", "show", "./none"))
+    assert "no such model directory" in one_line(here("models", "show", "./none"))
 
 
 def test_the_fake_models_need_no_torch() -> None:
@@ -331,7 +347,7 @@ def test_two_checkpoints_of_one_name_have_a_column_each(tmp_path: Path) -> None:
     folders = [
         add_sentence_transformers(write_bert(tmp_path / side / "ckpt", seed=seed)) for seed, side in enumerate("ab")
     ]
-    result = flagbench("evaluate", *folders, "--mini", "--tasks", "STSB", "--output", tmp_path / "o", "--device", "cpu")
+    result = here("evaluate", *folders, "--mini", "--tasks", "STSB", "--output", tmp_path / "o", "--device", "cpu")
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("local/ckpt@") == 2
 

@@ -137,15 +137,15 @@ def test_solved_examples_are_in_the_settings(models: Path, tmp_path: Path) -> No
 def test_what_does_not_fit_is_one_line(models: Path, arguments: list[str], said: str) -> None:
     names = {path.name for path in models.iterdir()}
     paths = [str(models / each) if each in names else each for each in arguments]
-    assert said in one_line(flagbench("evaluate", *paths))
+    assert said in one_line(here("evaluate", *paths))
 
 
 def test_heads_are_pickles_and_a_missing_head_is_no_random_one(models: Path, tmp_path: Path) -> None:
     command = ["--mini", "--tasks", "CovidRetrieval", "--retrieval", "hybrid", "--output", tmp_path / "out"]
-    assert "sparse_linear.pt is a pickle" in one_line(flagbench("evaluate", models / "m3", *command))
+    assert "sparse_linear.pt is a pickle" in one_line(here("evaluate", models / "m3", *command))
     filled.write_filled_m3(tmp_path / "m3")
     (tmp_path / "m3" / "colbert_linear.pt").unlink()
-    said = one_line(flagbench("evaluate", tmp_path / "m3", *command, "--allow-pickle"))
+    said = one_line(here("evaluate", tmp_path / "m3", *command, "--allow-pickle"))
     assert "has no colbert_linear.pt, which this --retrieval needs" in said
     assert not (tmp_path / "out").exists()
 

@@ -37,6 +37,7 @@ from flagbench.runners.task import Task, check_modalities
 from flagbench.suites.mteb import drawings
 from flagbench.suites.mteb.drawn import TASKS as NAMES
 from flagbench.suites.mteb.options import MtebOptions
+from tests.conftest import ROOT
 from tests.contract.drawing_reader import DrawingReader, Guesser, vector
 from tests.contract.scripted_images import ColourScorer
 from tests.e2e.commands import here, one_line
@@ -149,19 +150,15 @@ def test_an_image_of_several_tasks_is_encoded_once(store: EmbeddingCache) -> Non
 
 
 def test_a_killed_run_goes_on_without_encoding_an_image_twice(tmp_path: Path) -> None:
-    def started(*more: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "tests.unit.suites.mteb.killed_images", str(tmp_path / "store"), *more]
-        return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
-
     log = tmp_path / "encoded"
-    killed = started(str(log), "2")
+    command = [sys.executable, "-m", "tests.unit.suites.mteb.killed_images", tmp_path / "store", log, "2"]
+    killed = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     before = log.read_text(encoding="utf-8").split()
-    ended = started(str(log), "0")
-    assert ended.returncode == 0, ended.stderr
+    scores = run(tmp_path / "store", log, 0)
     every = log.read_text(encoding="utf-8").split()
     assert 0 < len(before) < len(every) == len(set(every))
-    assert json.loads(ended.stdout) == run(tmp_path / "fresh", tmp_path / "other", 0)
+    assert scores == run(tmp_path / "fresh", tmp_path / "other", 0)
     assert sorted(every) == sorted((tmp_path / "other").read_text(encoding="utf-8").split())
 
 

@@ -228,7 +228,7 @@ def test_whatever_the_server_does_no_vector_is_wrong_and_none_is_paid_for_twice(
         return Reply(raw=json.dumps(value).encode())
 
     server = FakeServer(answer=answer)
-    limits = ("--batch-size", "4", "--concurrency", "3", "--body-timeout", "0.2", "--reply-size", "1MiB")
+    limits = ("--batch-size", "8", "--concurrency", "3", "--body-timeout", "0.2", "--reply-size", "1MiB")
     for _ in range(60):
         result = run(server, tmp_path / "out", "--store", tmp_path / "store", *limits)
         if result.returncode == 0:

@@ -25,7 +25,7 @@ from tests.fake_server import FakeServer, Reply
 from tests.filled import write_bert_reranker
 from tests.unit.results.test_schema import faults
 
-SHORT = ("--seconds", "2", "--repeats", "2")
+SHORT = ("--seconds", "1", "--repeats", "2")
 TASK = ("--tasks", "STSB")
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -88,7 +88,7 @@ def test_a_server_is_measured_one_by_one_and_many_at_a_time(server: Slow, tmp_pa
 
 def test_requests_that_come_at_a_rate(server: Slow, tmp_path: Path) -> None:
     flags = ("--api-base", server.url, "--output", tmp_path, *TASK, *SHORT, "--rate", "40", "--role", "symmetric")
-    result = here("speed", "m", *flags)
+    result = here("speed", "m", *flags, "--seconds", "2")
     assert result.returncode == 0, result.stderr
     found = measured(tmp_path)
     assert (found.loop, found.texts.role, found.levels[0].rate) == ("open", "symmetric", 40.0)

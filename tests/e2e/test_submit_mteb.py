@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from flagbench.runners.commands.cli import main
-from tests.e2e.commands import flagbench, loaded_by, one_line
+from tests.e2e.commands import here, loaded_by, one_line
 
 NAMED = ("--model-name", "org/tiny", "--revision", "0123456789abcdef0123456789abcdef01234567")
 
@@ -32,7 +32,7 @@ def test_the_help_needs_no_mteb() -> None:
     ],
 )
 def test_bad_input_is_one_line(arguments: list[str], said: str) -> None:
-    assert said in one_line(flagbench(*arguments))
+    assert said in one_line(here(*arguments))
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def refusal(result: tuple[int, str, str]) -> str:
 def test_a_run_over_the_miniature_data_is_refused(
     tiny_bert: Path, tmp_path: Path, submit: Callable[..., tuple[int, str, str]]
 ) -> None:
-    ran = flagbench(
+    ran = here(
         "evaluate", tiny_bert, "--mini", "--tasks", "STSB,LCQMC", "--output", tmp_path / "out", "--device", "cpu"
     )
     assert ran.returncode == 0, ran.stderr
@@ -78,9 +78,7 @@ def test_a_run_over_real_rows(
     tiny_bert: Path, tmp_path: Path, shared_data: Path, submit: Callable[..., tuple[int, str, str]]
 ) -> None:
     out, made, card = tmp_path / "out", tmp_path / "made", tmp_path / "card.md"
-    ran = flagbench(
-        *("evaluate", tiny_bert, "--tasks", "STSB", "--data", shared_data, "--output", out, "--device", "cpu")
-    )
+    ran = here(*("evaluate", tiny_bert, "--tasks", "STSB", "--data", shared_data, "--output", out, "--device", "cpu"))
     assert ran.returncode == 0, ran.stderr
     assert "--model-name org/name and --revision COMMIT" in refusal(submit(out))
     command = (out, *NAMED, "--output", made)

@@ -7,15 +7,17 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 from flagbench.runners.store.upkeep import inventory
 from tests.checkpoints import add_sentence_transformers, write_bert
 from tests.conftest import ROOT
-from tests.e2e.commands import MAIN, flagbench
+from tests.e2e.commands import MAIN, here
 
 # Two workers share two cores; on another number of threads a sum may end in another last bit.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -23,6 +25,13 @@ TASKS = "STSB,CovidRetrieval,TNews"
 # When and how long; which part of the texts this run encoded; and where.
 _APART = {"evaluation_time", "date", "evaluation_phases", "seconds", "finished", "encoded", "environment"}
 _APART |= {"file_digests"}  # of files with such times in them
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread_here(one_thread: None) -> Iterator[None]:
+    """Of torch and of what else multiplies in this process."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +43,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def expected(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What an undisturbed run on one device writes."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    finished = flagbench(*command(model, folder), **ONE_THREAD)
+    finished = here(*command(model, folder))
     assert finished.returncode == 0, finished.stderr
     return files(folder)
 
@@ -60,8 +69,12 @@ def without(value: Any) -> Any:
     return [without(item) for item in value] if isinstance(value, list) else value
 
 
-def test_two_workers_write_what_one_process_writes(model: Path, tmp_path: Path, expected: dict[str, Any]) -> None:
-    finished = flagbench(*command(model, tmp_path, "--devices", "cpu:2"), **ONE_THREAD)
+def test_two_workers_write_what_one_process_writes(
+    model: Path, tmp_path: Path, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in ONE_THREAD.items():
+        monkeypatch.setenv(name, value)
+    finished = here(*command(model, tmp_path, "--devices", "cpu:2"))
     assert finished.returncode == 0, finished.stderr
     assert files(tmp_path) == expected
     (path,) = (tmp_path / "results").rglob("run.json")
@@ -86,7 +99,7 @@ def test_a_killed_run_goes_on(model: Path, tmp_path: Path, expected: dict[str, A
     killed.stderr.close()
     before = sum(space.rows for space in inventory(tmp_path / "store"))
     assert before > 0
-    finished = flagbench(*arguments, **ONE_THREAD)
+    finished = here(*arguments)
     assert finished.returncode == 0, finished.stderr
     assert "finished before with the same settings" in finished.stderr
     assert files(tmp_path) == expected

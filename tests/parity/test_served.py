@@ -40,7 +40,9 @@ class Here:
 
     def score(self, task: str) -> Any:
         if task not in self._scores:
-            self._scores[task] = scores(self.folder, *TASKS[task], "--data", self.data, "--output", self._results)
+            self._scores[task] = scores(
+                self.folder, *TASKS[task], "--data", self.data, "--output", self._results / task
+            )
         return self._scores[task]
 
 

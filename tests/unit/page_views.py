@@ -7,8 +7,9 @@ from typing import Any
 
 from flagbench.results.compare.compare import Comparison
 from flagbench.results.page import Language
+from flagbench.results.page.benchmark import Benchmark
 from flagbench.results.page.render import figure, gain, page
-from flagbench.results.page.view import Benchmark, groups
+from flagbench.results.page.view import groups
 from flagbench.results.runs import Run, find_all
 from tests.unit.page_tree import Element, read_page
 

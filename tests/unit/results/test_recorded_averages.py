@@ -10,9 +10,9 @@ import pytest
 
 from flagbench.results.compare.compare import side_by_side
 from flagbench.results.data_state import DataState
+from flagbench.results.page.benchmark import Benchmark
 from flagbench.results.page.boards import boards
 from flagbench.results.page.officials import officials
-from flagbench.results.page.view import Benchmark
 from flagbench.results.record import Average, RunRecord, TaskRecord
 from flagbench.results.recorded_averages import recorded_averages
 from flagbench.results.runs import Run

@@ -18,9 +18,10 @@ from flagbench.results.gate.judge import judge
 from flagbench.results.gate.outputs import to_json as gate_json
 from flagbench.results.gate.outputs import to_markdown as gate_markdown
 from flagbench.results.gate.rules import read_rules
+from flagbench.results.page.benchmark import Benchmark
 from flagbench.results.page.boards import boards
 from flagbench.results.page.render import page
-from flagbench.results.page.view import Benchmark, groups, leaderboards
+from flagbench.results.page.view import groups, leaderboards
 from flagbench.results.published.scores import Published, PublishedTable
 from flagbench.results.published.verify import render as verify_table
 from flagbench.results.published.verify import verify

@@ -168,7 +168,7 @@ def test_a_damaged_generation_config_is_refused(tmp_path, load, text):
 
 @pytest.mark.parametrize("prefill", ["", "It is"])
 def test_a_chat_template_that_swells_is_refused(tmp_path, prefill):
-    loop = "{% for _ in range(1100) %}{% for _ in range(1000) %}x{% endfor %}{% endfor %}"
+    loop = "{% for _ in range(1100) %}{% for _ in range(10) %}" + "x" * 100 + "{% endfor %}{% endfor %}"
     folder = write_causal(tmp_path / "m", "llama", loop + CHAT)
     with pytest.raises(BadInput, match=r"the chat template of .* cannot be used \(it makes 1,100,\d+ characters of"):
         answers_of(loaded(folder), [Prompt("", (Text("a"),), prefill=prefill)], 2)

@@ -22,10 +22,11 @@ from flagbench.results.gate.judge import judge
 from flagbench.results.gate.outputs import notes
 from flagbench.results.gate.rules import Rule, Rules
 from flagbench.results.page import LANGUAGES
+from flagbench.results.page.benchmark import Benchmark
 from flagbench.results.page.facts import own_mean
 from flagbench.results.page.officials import officials
 from flagbench.results.page.render import page
-from flagbench.results.page.view import Benchmark, groups
+from flagbench.results.page.view import groups
 from flagbench.results.published.scores import Published, PublishedTable
 from flagbench.results.published.standing import rank
 from flagbench.results.published.verify import remarks, verify

@@ -19,7 +19,7 @@ from flagbench.results.gate.known import refuse_itself
 from flagbench.results.gate.means import means_of
 from flagbench.results.gate.published import as_baseline
 from flagbench.results.gate.rules import read_rules
-from flagbench.results.page.view import Benchmark
+from flagbench.results.page.benchmark import Benchmark
 from flagbench.results.record import Average, RunRecord, TaskRecord
 from flagbench.results.runs import Run, find_run, labelled, saved
 from flagbench.results.values import Values

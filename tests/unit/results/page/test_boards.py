@@ -11,10 +11,11 @@ import pytest
 
 from flagbench.results.data_state import DataState, in_mini
 from flagbench.results.page import LANGUAGES, Language
+from flagbench.results.page.benchmark import Benchmark
 from flagbench.results.page.boards import Board, boards, outermost, parts_of
 from flagbench.results.page.officials import officials
 from flagbench.results.page.render import page
-from flagbench.results.page.view import SHOWN, Benchmark, groups, leaderboards
+from flagbench.results.page.view import SHOWN, groups, leaderboards
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import Run
 from tests.unit.page_tree import read_page

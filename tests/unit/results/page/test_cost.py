@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,7 @@ from flagbench.results.page.cost import cost_plots
 from flagbench.results.page.plot import Plot
 from flagbench.results.page.render import page
 from flagbench.results.page.view import groups, look
-from flagbench.results.runs import find_all
+from flagbench.results.runs import find_all, find_run
 from flagbench.results.speed import Speed
 from tests.unit.page_runs import page_run, page_task
 from tests.unit.results.speeds import MACHINE, level, put, speed, texts
@@ -75,3 +77,32 @@ def test_the_page_has_them(language: str, tmp_path: Path) -> None:
     (runs[0].folder / "flagbench" / "speed.json").write_text("{}", encoding="utf-8")
     with pytest.raises(BadInput, match=r"speed\.json cannot be read"):
         look(runs[0], by_query=True)
+
+
+URL = "http://h:1/v1"
+
+
+@pytest.mark.parametrize(
+    ("measured", "evidence", "drawn_too"),
+    [
+        ({"served": True, "url": URL}, f"server: {URL} (openai), model m there", True),
+        ({"served": True, "url": "http://h:2/v1"}, f"server: {URL} (openai), model m there", False),
+        ({"served": True, "url": URL, "spec": {"served": {"model": "n"}}}, f"server: {URL} (openai), model m", False),
+        ({"served": True}, f"server: {URL} (openai), model m there", False),
+        ({"served": False}, f"server: {URL} (openai), model m there", False),
+    ],
+)
+def test_what_was_measured_of_another_server_or_model_is_not_drawn(
+    tmp_path: Path, measured: dict[str, Any], evidence: str, drawn_too: bool
+) -> None:
+    runs = []
+    for name, its in (("one", {"served": True, "url": URL}), ("two", measured)):
+        folder = page_run(tmp_path, f"org/{name}", page_task("A", 0.5))
+        run = find_run(folder)
+        said = evidence if name == "two" else f"server: {URL} (openai), model m there"
+        record = replace(run.record, spec={"served": {"model": "m"}}, evidence=(said,))
+        put(folder, speed(model=f"org/{name}", revision=record.revision, **its))
+        runs.append(replace(run, record=record))
+    (group,) = groups(runs, {})
+    tokens = [plot for plot in group.plots if plot.measure == "tokens"]
+    assert [[dot.number for dot in plot.dots] for plot in tokens] == ([[1, 2]] if drawn_too else [])

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from flagbench.results.page.benchmark import Benchmark
 from flagbench.results.page.facts import Size, size, speed
 from flagbench.results.page.officials import officials
 from flagbench.results.page.plot import HEIGHT, LEFT, WIDTH, plot
-from flagbench.results.page.view import Benchmark
 from flagbench.results.runs import Run, find_run
 from tests.unit.page_runs import page_run, page_task
 from tests.unit.page_views import facts_of, made, section, tasks_of

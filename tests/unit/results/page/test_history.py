@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from flagbench.results.page.benchmark import Benchmark
 from flagbench.results.page.history import History, Release, histories
 from flagbench.results.page.history_plot import BOTTOM, HEIGHT, LINES, TOP, history_plot
 from flagbench.results.page.labels import width
 from flagbench.results.page.plot import LEFT, RIGHT, WIDTH
-from flagbench.results.page.view import Benchmark
 from flagbench.results.runs import find_runs
 from tests.unit.page_runs import page_run, page_task
 

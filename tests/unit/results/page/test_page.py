@@ -12,9 +12,10 @@ from flagbench import BadInput
 from flagbench.results.compare.compare import compare
 from flagbench.results.figures import NATS, PERCENT
 from flagbench.results.page import render
+from flagbench.results.page.benchmark import Benchmark
 from flagbench.results.page.officials import officials
 from flagbench.results.page.render import page
-from flagbench.results.page.view import SHOWN, Benchmark, groups, look
+from flagbench.results.page.view import SHOWN, groups, look
 from flagbench.results.runs import find_all
 from flagbench.results.table import rows
 from flagbench.results.values import Values

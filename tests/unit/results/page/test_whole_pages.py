@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from flagbench.results.page.benchmark import Benchmark
 from flagbench.results.page.render import page
-from flagbench.results.page.view import Benchmark, Group, groups, leaderboards
+from flagbench.results.page.view import Group, groups, leaderboards
 from flagbench.results.readable import Unreadable
 from flagbench.results.runs import find_all
 from flagbench.results.worst_queries import Example, Examples, Passage

@@ -11,7 +11,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from flagbench.runners.commands.board import _age
+from flagbench.results import folders
+from flagbench.results.page.site import _slug
+from flagbench.runners.commands.board import _age, _release_of
 from tests.e2e.commands import here, loaded_by, one_line
 from tests.unit.page_runs import page_run, page_task
 from tests.unit.page_tree import read_page
@@ -79,6 +81,27 @@ def test_releases_are_folders_the_newest_is_the_last_and_runs_of_none_come_after
 def test_names_are_in_the_order_of_their_numbers() -> None:
     names = ["v1.10", "v1.9", "v2", "", "2026-02-01", "2026-01-30", "v1.9.1"]
     assert sorted(names, key=_age) == ["2026-01-30", "2026-02-01", "v1.9", "v1.9.1", "v1.10", "v2", ""]
+
+
+def test_addresses_of_releases_are_unlike_each_other() -> None:
+    odd = _slug("Foo"), _slug("")  # each ends in a digest, which is a name as well
+    names = ["foo", "Foo", "FOO", "f o o", "", "v1.0", "v1.0-", *odd]
+    assert len({_slug(name) for name in names}) == len(names)
+    assert (_slug("v1.0"), _slug("2026-11-28")) == ("v1.0", "2026-11-28")
+
+
+def test_a_run_that_was_moved_is_of_the_folder_that_it_was_moved_to() -> None:
+    for path, release in (
+        ("org__m/rev", ""),
+        ("quick/org__m/rev", ""),
+        ("v1/org__m/rev", "v1"),
+        ("v1/out/quick/org__m/rev", "v1"),
+        ("v1", "v1"),
+        ("v1/rev", "v1"),
+        ("v1/one/two", "v1"),
+        (".", ""),
+    ):
+        assert _release_of(Path(path, "flagbench", "run.json")) == release, path
 
 
 def test_releases_by_name(runs: Path, tmp_path: Path) -> None:
@@ -197,6 +220,7 @@ def test_a_fault_leaves_the_site_as_it_was(runs: Path, tmp_path: Path, monkeypat
             raise OSError(28, "No space left on device")
         return rename(self, target)
 
+    monkeypatch.setattr(folders, "_exchanged", lambda *_: False)  # as on a system that takes two steps
     monkeypatch.setattr(Path, "rename", full)
     assert "No space left on device" in one_line(here("board", runs, "--output", site, "--overwrite"))
     assert {name: (site / name).read_bytes() for name in files(site)} == before

@@ -13,6 +13,7 @@ import pytest
 import flagbench
 from flagbench import BadData, BadInput, FlagbenchError, ModelFault, UnknownName
 from flagbench.runners.commands import cli
+from flagbench.runners.commands.interrupt import Terminated
 from flagbench.runners.commands.parser import Parser
 from tests.e2e.commands import here
 
@@ -34,11 +35,8 @@ def _raising(error: BaseException) -> Callable[[argparse.Namespace], int]:
         (UnknownName("task", "A", ["STSB"]), 2, "flagbench: unknown task 'A'; known: STSB"),
         (ModelFault("gave NaN"), 1, "flagbench: gave NaN"),
         (FlagbenchError(), 1, "flagbench: FlagbenchError"),
-        (
-            KeyboardInterrupt(),
-            130,
-            "flagbench: interrupted; finished tasks and cached vectors are kept, the same command goes on from there",
-        ),
+        (KeyboardInterrupt(), 130, "flagbench: interrupted"),
+        (Terminated(), 143, "flagbench: interrupted"),
         (SystemExit(3), 3, ""),
         (SystemExit(), 0, ""),
         (SystemExit("text"), 0, ""),
@@ -65,6 +63,24 @@ def test_what_a_command_raises_is_an_exit_code_and_a_line(
     out, err = capsys.readouterr()
     assert out == "begun\n"
     assert err == (f"{line}\n" if line else "")
+
+
+def test_only_a_command_that_goes_on_from_there_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = cli._parser()
+    for command, goes_on in (
+        (["evaluate", "m"], True),
+        (["watch", "."], True),
+        (["board", ".", "--output", "x"], False),
+    ):
+        options = parser.parse_args(command)
+        options.run = _raising(KeyboardInterrupt())
+        monkeypatch.setattr(cli, "_parser", lambda options=options: SimpleNamespace(parse_args=lambda _: options))
+        with pytest.raises(SystemExit) as left:
+            cli.main(command)
+        assert left.value.code == 130
+        assert ("the same command goes on from there" in capsys.readouterr().err) == goes_on, command
 
 
 def test_arguments_are_those_of_the_process_where_none_are_given(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flagbench.results.averages import Averages
-from flagbench.results.page.view import Benchmark
+from flagbench.results.page.benchmark import Benchmark
 from flagbench.results.runs import find_run
 from flagbench.runners.commands import cli, finished, report
 from tests.e2e.commands import here

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flagbench.runners.commands.interrupt import ends_at_once
+from flagbench.runners.commands.interrupt import Terminated, ends_at_once, ends_in_order
 from tests.conftest import ROOT
 
 # One call of hours: Python runs none of its own code, so no handler of its own either, until it ends.
@@ -45,6 +45,13 @@ def test_last_words_that_fail_do_not_keep_it_alive() -> None:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     assert process.returncode == 130
+
+
+def test_a_command_with_temporary_files_ends_by_an_exception_that_removes_them() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Terminated), ends_in_order():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_after_it_the_signals_are_as_before() -> None:

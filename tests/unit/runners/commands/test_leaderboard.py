@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from flagbench import BadInput
-from flagbench.results.page.view import Benchmark
+from flagbench.results.page.benchmark import Benchmark
 from flagbench.results.worst_queries import Examples
 from flagbench.runners.commands.leaderboard import Leaderboard, Server, listen
 from tests.unit.page_runs import page_run, page_task, worst_of

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from flagbench import BadData
-from flagbench.runners.data import row_files
+from flagbench.runners.data import parquet_rows, row_files
 from flagbench.runners.data.row_files import RowFile, check_whole, files_below
 
 
@@ -53,7 +53,7 @@ def test_a_name_of_another_kind_is_no_file_of_rows(name: str) -> None:
 
 def test_a_row_is_numbered_as_a_person_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the line in which it ends, from 1, of lines that may be blank; by its place in parquet and JSON, from 0."""
-    monkeypatch.setattr(row_files, "_ROWS_A_READ", 2)
+    monkeypatch.setattr(parquet_rows, "_ROWS_A_READ", 2)
     pq.write_table(pa.table({"a": [5, 6, 7]}), tmp_path / "rows.parquet")
     lines = '\ufeff{"a": "一"}\n \n\n{"a": null, "b": [1]}\n'
     cells = 'a,b\n\n"one\nof ""two""",007\n,x\n'
@@ -187,6 +187,40 @@ def test_a_line_has_a_length_and_columns_of_parquet_one_name_each(
     for read in (twice.columns, twice.count, lambda: list(twice.rows())):
         with pytest.raises(BadData, match=r"twice\.parquet has two columns 'a': fix the data"):
             read()
+
+
+def test_a_text_that_many_rows_name_is_read_by_a_few_rows_at_once(tmp_path: Path) -> None:
+    """A megabyte, written once: all rows at once would be gigabytes. What is read is what was written."""
+    text = "x" * 1_000_000
+    words = pa.DictionaryArray.from_arrays(pa.array([0, 1] * 2_000, pa.int32()), pa.array([text, "y"]))
+    lists = pa.ListArray.from_arrays(pa.array(range(4_001), pa.int32()), words)
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"a": words, "b": lists, "n": range(4_000)}), path, store_schema=False)
+    assert path.stat().st_size < 1_000_000
+    metadata = pq.read_metadata(path)
+    sizes = [parquet_rows._sizes(path, metadata, names) for names in (["a"], ["a", "b"], ["n"], ["a", "b", "n"])]
+    assert sizes == [[67], [33], [10_000], [33]]
+    found = next(iter(RowFile(path, "parquet", "a").rows(["a", "b"])))
+    assert found == (0, {"a": text, "b": [text]})
+
+
+def test_rows_of_parquet_are_what_was_written(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "text": pa.array(["a", None, "b", "a"]),
+            "list": pa.array([["x", "y"], None, [], ["x", None]]),
+            "image": pa.array([{"bytes": b"1", "path": "u"}, None, {"bytes": None, "path": None}, None]),
+            "map": pa.array([[("k", "v")], None, [], []], pa.map_(pa.string(), pa.string())),
+            "kind": pa.array(["u", "v", None, "u"]).dictionary_encode(),
+            "deep": pa.array([[{"k": ["v"]}], [], None, [None]]),
+            "number": [1, 2, None, 4],
+        }
+    )
+    path = tmp_path / "a.parquet"
+    for options in ({}, {"use_dictionary": False}, {"store_schema": False}, {"row_group_size": 3}):
+        pq.write_table(table, path, **options)  # type: ignore[arg-type]
+        assert [row for _, row in RowFile(path, "parquet", "a").rows()] == table.to_pylist(), options
+        assert list(RowFile(path, "parquet", "a").rows(["number", "none"]))[3] == (3, {"number": 4})
 
 
 def test_files_below_a_folder_are_those_of_rows_by_name(tmp_path: Path) -> None:

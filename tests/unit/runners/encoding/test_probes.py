@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +16,7 @@ import scipy.sparse
 from flagbench import BadInput
 from flagbench.models.embeddings import Embeddings
 from flagbench.runners.encoding.cache import EmbeddingCache
-from flagbench.runners.encoding.probes import TEXTS, check_probes, check_still, difference
+from flagbench.runners.encoding.probes import TEXTS, Probes, check_probes, check_still, difference
 from flagbench.runners.store.store import Store
 from tests.unit.spec_values import SPEC
 
@@ -119,39 +120,81 @@ def test_without_a_cache_there_is_nothing_to_compare_with() -> None:
 
 
 class Server(Model):
-    """Its vectors, and how far its replies to less than all texts lie from them."""
+    """What it gives, and how far its replies to less than all texts lie from that."""
 
-    def __init__(self, values: np.ndarray, spread: float) -> None:
+    def __init__(self, values: np.ndarray, spread: float, kind: str = "dense") -> None:
         super().__init__(values)
-        self.spread, self.asked = spread, 0
+        self.spread, self.asked, self.kind = spread, 0, kind
+        self.spec = SCORER if kind == "score" else SPEC
 
     def probe(self, texts: object) -> Embeddings:
         assert isinstance(texts, tuple)
+        assert texts[0] == TEXTS[0]  # which is the query of a reranker's pairs
         self.asked += 1
         rows = [TEXTS.index(text) for text in texts]
-        noise = 0 if len(rows) == len(TEXTS) else self.spread * CHANCE.normal(size=(len(rows), 768))
-        return Embeddings(dense=(self.values[rows] + noise).astype(np.float32))
+        noise = 0 if len(rows) == len(TEXTS) else self.spread * CHANCE.normal(size=self.values[rows].shape)
+        given = (self.values[rows] * (1 + noise)).astype(np.float32)
+        return Embeddings(sparse=scipy.sparse.csr_array(given)) if self.kind == "sparse" else Embeddings(dense=given)
 
 
+def moving(folder: Path, kind: str, first: np.ndarray, then: np.ndarray, spread: float) -> tuple[Probes, Server]:
+    """What is said of a server that gives other values than when its first were cached, and the server."""
+    cache = EmbeddingCache(Store(folder, cap_bytes=None, warn=pytest.fail), half=False)
+    before, now = Server(first, 0, kind), Server(then.astype(np.float32), spread, kind)
+    check_probes(before, before, cache)  # type: ignore[arg-type]
+    return check_probes(now, now, cache), now  # type: ignore[arg-type]
+
+
+SPARSE = np.where(CHANCE.random(DENSE.shape) < 0.05, np.abs(DENSE), 0).astype(np.float32)
+SCORES = np.array([[8.0], [0.9], [0.01], [-7.0]], dtype=np.float32)
+
+
+@pytest.mark.parametrize(("kind", "values"), [("dense", DENSE), ("sparse", SPARSE)])
 @pytest.mark.parametrize(
     ("moved", "spread", "said", "asked"),
     [
-        (0.0, 0.0, "as when", 1),
-        (1e-4, 0.0, "as when", 1),  # 5e-9: another machine
-        (1e-2, 0.0, "have moved by 5", 3),  # 5e-5: bf16, of a server that is exact
-        (1e-2, 1e-2, "as when", 3),  # of one that is not
-        (1e-2, 1e-3, "have moved by 5", 3),
+        (0.0, 0.0, "", 1),
+        (1e-4, 0.0, "", 1),  # 5e-9: another machine
+        (1e-2, 0.0, r"its vectors have moved by [3-8]\.\de-05 \(1 - cosine\)", 3),  # bf16, of a server that is exact
+        (1e-2, 1e-2, "", 3),  # of one that is not
+        (1e-2, 1e-3, "its vectors have moved by [3-8]", 3),
     ],
 )
 def test_a_change_below_the_limit_is_measured_by_the_servers_own_replies(
-    tmp_path: Path, moved: float, spread: float, said: str, asked: int
+    tmp_path: Path, kind: str, values: np.ndarray, moved: float, spread: float, said: str, asked: int
 ) -> None:
-    cache = EmbeddingCache(Store(tmp_path, cap_bytes=None, warn=pytest.fail), half=False)
-    before = Server(DENSE, 0)
-    check_probes(before, before, cache)  # type: ignore[arg-type]
-    now = Server(DENSE + (moved * CHANCE.normal(size=DENSE.shape)).astype(np.float32), spread)
-    assert said in check_probes(now, now, cache).line  # type: ignore[arg-type]
+    change = 1 + moved * np.random.default_rng(5).normal(size=values.shape)
+    probes, now = moving(tmp_path, kind, values, values * change, spread)
+    assert re.match(said, probes.moved) if said else probes.moved == ""
+    assert probes.line.endswith(probes.moved or "as when its first vectors were cached")
     assert now.asked == asked
+
+
+@pytest.mark.parametrize(
+    ("change", "spread", "said", "asked"),
+    [
+        (0.0, 0.0, "", 1),
+        (1e-5, 0.0, "", 1),
+        # The score of 8 is 8.016: 0.016 / 9 of it.
+        (2e-3, 0.0, "its scores have moved by 1.8e-03 (of 1 + the score) since its first were cached, and its own", 3),
+        (2e-3, 5e-3, "", 3),
+        (2e-3, 1e-5, "its scores have moved by 1.8e-03", 3),
+    ],
+)
+def test_so_is_that_of_scores(tmp_path: Path, change: float, spread: float, said: str, asked: int) -> None:
+    probes, now = moving(tmp_path, "score", SCORES, SCORES * (1 + change), spread)
+    assert probes.moved.startswith(said) if said else probes.moved == ""
+    assert probes.line.endswith(probes.moved or "as when its first scores were cached")
+    assert now.asked == asked
+
+
+def test_a_weight_that_a_sparse_vector_had_not_has_moved_it(tmp_path: Path) -> None:
+    """Its last number is beyond all of then."""
+    wide = np.hstack([SPARSE, np.full((len(TEXTS), 1), 0.1, dtype=np.float32)])
+    probes, _ = moving(tmp_path, "sparse", SPARSE, wide, 0.0)
+    lengths = np.linalg.norm(SPARSE, axis=1)
+    away = max(1 - lengths / np.hypot(lengths, 0.1))
+    assert f"its vectors have moved by {away:.1e}" in probes.moved
 
 
 def test_a_model_that_changes_while_it_is_asked_is_noticed_and_its_vectors_are_used_no_more(tmp_path: Path) -> None:

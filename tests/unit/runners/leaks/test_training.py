@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from flagbench import BadData, BadInput
+from flagbench.runners.leaks import training
 from flagbench.runners.leaks.training import training_files
 
 ROW = {"query": "问", "pos": ["答一", "答二"], "neg": ["错"], "prompt": "P", "pos_scores": [0.9, 0.1], "type": "x"}
@@ -103,6 +104,14 @@ def test_what_is_no_training_data(tmp_path: Path, name: str, content: str, said:
     with pytest.raises(BadData) as caught:
         read(written(tmp_path / name, content))
     assert said in str(caught.value)
+
+
+def test_a_row_has_a_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "_LONGEST", 10)
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"query": ["q" * 4] * 2, "pos": [["p"] * 6, ["p"] * 7]}), path)
+    with pytest.raises(BadData, match=r"a\.parquet, row 1 has texts of more than"):
+        read(path)
 
 
 def test_what_is_no_file_of_rows(tmp_path: Path) -> None:

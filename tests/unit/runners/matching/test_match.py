@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
@@ -14,6 +15,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
+from flagbench import BadInput
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import Model, resolve_model
 from flagbench.models.served.connection import Connection
@@ -144,6 +146,29 @@ def test_the_length_at_which_a_server_cuts_is_found_to_the_token(cls: tuple[Mode
     assert [cause.said for cause in report.causes] == [f"texts are cut at {kept} tokens, the checkpoint keeps 128"]
 
 
+def test_a_server_that_keeps_more_than_was_sent_is_not_said_to_cut_there(cls: tuple[Model, Planted]) -> None:
+    model, server = cls
+    report = compared(model, lambda texts: server.embed(texts, Faults(cut=250)), longest=200)
+    (cause,) = report.causes
+    assert cause.kind == "cut"
+    assert re.fullmatch(
+        r"texts of (19\d|200) tokens, the longest that were sent, are kept whole, the checkpoint keeps 128", cause.said
+    )
+
+
+def test_a_server_that_keeps_capitals_which_the_settings_lower_case_is_named(tmp_path: Path) -> None:
+    """The lower case is sentence-transformers' own, which is not in tokenizer.json."""
+    folder = write_bert(tmp_path / "tiny", positions=256)
+    add_sentence_transformers(folder, pooling="cls", max_length=LIMIT, lowercase=True)
+    model, server = found(folder), Planted(folder, pooling="cls", limit=LIMIT)
+    assert compared(model, lambda texts: server.embed(texts, Faults(lowercase=True))).causes == ()
+    for faults, causes in ((Faults(), ["cased"]), (Faults(pooling="mean", cut=90), ["pooling", "cut", "cased"])):
+        report = compared(model, lambda texts, faults=faults: server.embed(texts, faults))
+        assert [cause.kind for cause in report.causes] == causes
+        assert not report.same
+        assert not report.unexplained
+
+
 def test_another_instruction_of_the_field_is_named(cls: tuple[Model, Planted]) -> None:
     model, server = cls
     report = compared(model, lambda texts: server.embed(texts, Faults(before="passage: ")))
@@ -200,6 +225,17 @@ def test_texts_over_the_limit_that_are_refused_are_a_note(cls: tuple[Model, Plan
     report = compared(model, lambda texts: server.embed(texts, Faults()), longest=400, change=refusing)
     assert report.same
     assert any("refuses a text" in note for note in report.notes)
+
+
+def test_a_refusal_that_is_not_of_the_text_is_no_note(cls: tuple[Model, Planted]) -> None:
+    model, server = cls
+    good = answer_of(lambda texts: server.embed(texts, Faults()))
+
+    def closing(fake: FakeServer) -> None:
+        fake.answer = lambda body: Reply("no", status=401) if len(body["input"]) == 1 else good(body)
+
+    with pytest.raises(BadInput, match="answers 401: no; it wants a key"):
+        compared(model, lambda texts: server.embed(texts, Faults()), change=closing)
 
 
 def test_a_text_embeddings_inference_is_asked_for_vectors_of_any_length(cls: tuple[Model, Planted]) -> None:

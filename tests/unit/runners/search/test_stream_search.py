@@ -78,9 +78,20 @@ def test_it_finds_what_brute_force_finds(
     np.testing.assert_array_equal(vectors, before)
 
 
+@pytest.fixture
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    """So many of FAISS, whatever the environment says."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(request.param)
+    yield request.param
+    faiss.omp_set_num_threads(before)
+
+
 @pytest.mark.parametrize("count", [7, 45], ids=["few queries", "many queries"])
-@pytest.mark.parametrize("block", [7, 50, 10_000])
-def test_how_the_vectors_are_cut_changes_no_bit(block: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("block", "threads"), [(7, 1), (50, 2), (10_000, 2)], indirect=["threads"])
+def test_how_the_vectors_are_cut_changes_no_bit(
+    block: int, threads: int, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     block_of(block, monkeypatch)
     queries, vectors, rows = some(count, 4), some(301, 5), np.arange(301)
     whole = searched(queries, rows, vectors, 20)

@@ -161,7 +161,7 @@ def test_a_text_that_kills_every_worker_fails_after_two_attempts(troubled: Pool,
 
 
 def test_a_worker_that_hangs_is_replaced(opened: Opened, tmp_path: Path) -> None:
-    pool = opened(functools.partial(worker_models.load_troubled, tmp_path), patience=2.0)
+    pool = opened(functools.partial(worker_models.load_troubled, tmp_path), patience=1.0)
     assert is_right(pool, "hang once")
     with pytest.raises(ModelFault, match=r"could not be run: the worker on cpu gave no answer in \d+ s; the worker"):
         pool.encode(["hang always"], role="query")

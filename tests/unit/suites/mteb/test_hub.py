@@ -15,7 +15,7 @@ from huggingface_hub import ModelCard
 from huggingface_hub import errors as hub
 
 from flagbench import BadInput, NoHub
-from flagbench.suites.mteb.hub import card_with, find, push_card, read_card
+from flagbench.suites.mteb.hub import Request, card_with, find, open_requests, push_card, read_card
 from flagbench.suites.mteb.submission import Checked
 from tests.unit.submission_files import OWN
 from tests.unit.suites.mteb.test_model_file import checked
@@ -33,6 +33,7 @@ class Fake:
     card: str = ""
     private: bool = False
     error: Exception | None = None
+    requests: list[tuple[int, str, str, bool]] = field(default_factory=list)
     sent: list[dict[str, Any]] = field(default_factory=list)
 
     def model_info(self, name: str, revision: str | None = None) -> Any:
@@ -45,6 +46,12 @@ class Fake:
     def file_exists(self, name: str, file: str, *, revision: str) -> bool:
         assert (file, revision) == ("README.md", self.head)
         return bool(self.card)
+
+    def get_repo_discussions(self, name: str, *, discussion_type: str) -> Any:
+        if self.error:
+            raise self.error
+        for number, title, status, is_request in self.requests:
+            yield SimpleNamespace(num=number, title=title, status=status, is_pull_request=is_request)
 
     def upload_file(self, **given: Any) -> Any:
         if self.error:
@@ -106,9 +113,10 @@ def test_what_the_hub_refuses_is_one_line_without_the_token(
 ) -> None:
     found = find(its.identity)
     fake.error = error
-    for act in (lambda: find(its.identity), lambda: push_card(its.identity, found, "x")):
+    acts = (find, open_requests, lambda identity: push_card(identity, found, "x"))
+    for act in acts:
         with pytest.raises(kind) as raised:
-            act()
+            act(its.identity)
         assert said in str(raised.value)
         assert _SECRET not in str(raised.value)
 
@@ -125,6 +133,17 @@ def test_the_card_is_sent_as_a_pull_request_against_what_was_read(fake: Fake, it
     (sent,) = fake.sent
     assert (sent["create_pr"], sent["parent_commit"], sent["path_in_repo"]) == (True, "e" * 40, "README.md")
     assert (sent["repo_id"], sent["path_or_fileobj"]) == ("org/mine", b"text")
+
+
+def test_a_pull_request_that_is_open_is_found_by_the_title_that_it_was_sent_with(fake: Fake, its: Checked) -> None:
+    push_card(its.identity, find(its.identity), "text")
+    title = fake.sent[0]["commit_message"]
+    others = [(1, "Other", "open", True), (2, title, "closed", True), (3, title, "merged", True)]
+    fake.requests = [*others, (4, title, "open", False)]
+    assert open_requests(its.identity) == []
+    fake.requests += [(5, title, "open", True), (6, title, "draft", True)]
+    address = "https://huggingface.co/org/mine/discussions"
+    assert open_requests(its.identity) == [Request(f"{address}/{n}", f"refs/pr/{n}") for n in (5, 6)]
 
 
 _CARD = """---

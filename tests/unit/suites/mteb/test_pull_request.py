@@ -43,11 +43,13 @@ class FakeGitHub:
         refuses: Status and message by the beginning of a request.
         missing: How often the fork's branch is not there yet.
         branches: In the fork.
+        opened: Addresses of pull requests by their head.
     """
 
     refuses: dict[str, tuple[int, Any]] = field(default_factory=dict)
     missing: int = 0
     branches: set[str] = field(default_factory=lambda: {"main"})
+    opened: dict[str, str] = field(default_factory=dict)
     asked: list[tuple[str, Any]] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
     url: str = ""
@@ -75,6 +77,9 @@ class FakeGitHub:
             elif branch in self.branches:
                 return 200, {"object": {"sha": "parent"}}
             return 404, {"message": "Not Found"}
+        if line.startswith(f"GET {_UP}/pulls?state=open&head="):
+            address = self.opened.get(line.partition("&head=")[2])
+            return 200, [{"html_url": address}] if address else []
         return answers[line]
 
 
@@ -182,7 +187,7 @@ def test_the_body_says_what_made_the_results_and_swears_nothing(its: Checked) ->
         ("GET /user", (302, {}), "refuses GET user (302)"),
         ("GET /user", (200, b"x" * (9 << 20)), "is too large"),
         (f"GET {_FORK}/git/ref/heads/main", (404, {}), "is still being made"),
-        (f"GET {_FORK}/git/ref/heads/flag", (200, {}), "has a branch"),
+        (f"GET {_FORK}/git/ref/heads/flag", (200, {}), "no pull request is open from a branch that was pushed before"),
     ],
 )
 def test_what_github_refuses_is_one_line_without_the_token(
@@ -196,6 +201,18 @@ def test_what_github_refuses_is_one_line_without_the_token(
     assert _KEY not in text
     assert "\x1b" not in text
     assert len(text.splitlines()) == 1
+
+
+def test_a_pull_request_that_is_open_is_named_and_none_is_opened_beside_it(server: FakeGitHub, its: Checked) -> None:
+    server.branches.add(_BRANCH)
+    server.opened[f"me:{_BRANCH}"] = "https://github.com/x/pull/3\x1b"
+    with pytest.raises(BadInput) as error:
+        open_pull_request(its, {"results/a": "b"}, github(server))
+    assert str(error.value) == (
+        "https://github.com/x/pull/3\N{REPLACEMENT CHARACTER} is open with results of this model at this commit: close "
+        f"it, delete the branch {_BRANCH} of me/results, then run this again"
+    )
+    assert not any(line.startswith("POST") and "forks" not in line for line, _ in server.asked)
 
 
 def test_nobody_answers(its: Checked) -> None:
@@ -250,6 +267,7 @@ def there(tmp_path: Path, server: FakeGitHub, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(pull_request, "_WAIT", 0.0)
     monkeypatch.setattr(hub, "find", lambda identity: hub.Found("e" * 40, False))
     monkeypatch.setattr(hub, "read_card", lambda identity, found: "# Mine\n")
+    monkeypatch.setattr(hub, "open_requests", lambda identity: [])
     monkeypatch.setattr(hub, "push_card", lambda identity, found, text: "https://huggingface.co/x/discussions/2")
     monkeypatch.chdir(tmp_path)
     return write_run(tmp_path / "out", [task_record(name) for name in CORE])
@@ -317,6 +335,26 @@ def test_a_card_that_has_the_scores_is_not_sent(there: Path, submit: Submit, mon
     assert code == 0
     assert "card      https://huggingface.co/BAAI/bge-small-zh-v1.5 has these scores already" in out
     assert not any(line.startswith("sends") for line in out)
+
+
+def test_a_second_card_is_not_sent_while_the_first_is_open(
+    there: Path, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(hub, "push_card", lambda identity, found, text: sent.append(text) or "https://hub/1")
+    assert submit(there, "--push-card")[0] == 0
+    first = hub.Request("https://huggingface.co/x/discussions/1", "refs/pr/1")
+    cards = {first.head: sent[0], "e" * 40: "# Mine\n"}
+    monkeypatch.setattr(hub, "open_requests", lambda identity: [first])
+    monkeypatch.setattr(hub, "read_card", lambda identity, found: cards[found.head])
+    code, out, _ = submit(there, "--push-card", "--overwrite")
+    assert (code, len(sent)) == (0, 1)
+    assert "card      https://huggingface.co/x/discussions/1 has these scores already" in out
+    assert not any(line.startswith("sends") for line in out)
+    cards[first.head] = "# Mine\n"
+    code, out, err = submit(there, "--push-card", "--overwrite")
+    assert (code, out, len(sent)) == (2, [], 1)
+    assert "discussions/1 is open with other scores: merge or close it, then run this again" in err[0]
 
 
 def test_the_model_as_python(tmp_path: Path, submit: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
