@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import Model
+from flagbench.models.served.resolve import Address, served_model
 from flagbench.models.spec import ModelSpec
 from flagbench.results.data_state import DataState
 from flagbench.results.record import TaskRecord
@@ -230,6 +232,20 @@ def test_what_is_left_out_is_said_before_the_run_and_in_the_plan(console: Consol
     left = [f"left out  {each}" for each in ("C: no labels", "D: no texts", why)]
     assert shown[at + 1 : at + 4] == left
     assert shown[at + 4] == "output    /out"
+
+
+@pytest.mark.parametrize(
+    ("revision", "head"),
+    [
+        ("", "api/m behind a server: cosine, normalised, interface openai"),
+        ("v3", "api/m at v3 behind a server: cosine, normalised, interface openai"),
+    ],
+)
+def test_a_server_is_named_once_in_the_header(console: Console, revision: str, head: str) -> None:
+    address = Address("http://127.0.0.1:9/v1", revision=revision or None)
+    plan = looked_at(model=served_model("org/m", address, Overrides(normalize=True)))
+    show_start(plan, console)
+    assert said(console)[0] == head
 
 
 def test_a_finished_task_takes_no_time_and_its_texts_count(console: Console) -> None:
