@@ -150,6 +150,11 @@ def widths(desired: Sequence[int], least: Sequence[int], width: int) -> list[int
     return found
 
 
+def word_width(column: Column) -> int:
+    """Columns of a terminal that the longest word of a column takes."""
+    return replace(column, cells=tuple("\n".join(cell.split()) for cell in column.cells)).width
+
+
 def fitted(title: str, columns: Sequence[Column], width: int) -> list[Table]:
     """A table whose texts are broken between words, or several that begin with its first column where words are too
     long for one.
@@ -161,7 +166,7 @@ def fitted(title: str, columns: Sequence[Column], width: int) -> list[Table]:
     """
     from rich.cells import cell_len
 
-    least = [replace(each, cells=tuple("\n".join(cell.split()) for cell in each.cells)).width for each in columns]
+    least = [word_width(each) for each in columns]
     desired = [max(each.width, cell_len(each.heading)) for each in columns]
     if room := widths(desired, least, width):
         return [table(title, [replace(each, most=at) for each, at in zip(columns, room, strict=True)], width)]

@@ -263,7 +263,8 @@ def _show(
         from flagbench.runners.leaks.untouched import render, verdicts
 
         out.print()
-        out.print(render(untouched, label))
+        for part in render(untouched, label, out.width):
+            out.print(part)
         say(out, *verdicts(untouched))
 
 
