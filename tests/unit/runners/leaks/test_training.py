@@ -121,5 +121,5 @@ def test_what_is_no_file_of_rows(tmp_path: Path) -> None:
         training_files([tmp_path])
     with pytest.raises(BadData, match=r"has no column body \(it has query, pos\)"):
         read(written(tmp_path / "a.jsonl", '{"query": "a", "pos": ["b"]}'), "body")
-    with pytest.raises(BadData, match=r"absent\.jsonl cannot be read"):
+    with pytest.raises(BadInput, match=r"absent\.jsonl does not exist"):
         training_files([tmp_path / "absent.jsonl"])
