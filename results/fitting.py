@@ -167,7 +167,7 @@ def fit(made: Table, width: int) -> list[Table]:
     desired = [each.width if each.most else max(each.width, cell_len(each.heading)) for each in columns]
     if sum(desired) + _FRAME * len(columns) + 1 <= width or title is None:
         return [made]
-    sections = [row for row, its in enumerate(made.rows, 1) if its.end_section]
+    sections = [row for row, its in enumerate(made.rows, 1) if its.end_section or made.show_lines]
     least = [(_in_words(each) if each.left else each).width for each in columns]
     if room := widths(desired, least, width):
         one = [replace(each, most=at) for each, at in zip(columns, room, strict=True)]

@@ -11,6 +11,7 @@ from flagbench import counted, first_few, printable
 from flagbench.results.compare.text import escaped
 from flagbench.results.data_state import DataState
 from flagbench.results.figures import NATS, PERCENT, Ends, Scale
+from flagbench.results.fitting import fit
 from flagbench.results.gate.checks import Outcome, Unit
 from flagbench.results.gate.judge import Report, Verdict
 from flagbench.results.gate.rules import OF_MODEL
@@ -25,6 +26,7 @@ _ORDER: tuple[Outcome, ...] = ("FAIL", "inconclusive", "pass")
 _STYLES = {"FAIL": "bold red", "inconclusive": "yellow", "pass": "green"}
 _HEADINGS = ("verdict", "task", "rule", "check", "baseline", "candidate", "why")
 _NUMBERS = ("baseline", "candidate")
+_WIDE = 140
 
 
 def headline(report: Report) -> str:
@@ -40,29 +42,57 @@ def headline(report: Report) -> str:
     return f"{word}: {counts} of {len(report.verdicts)} checks of {against}{taken}"
 
 
-def render(report: Report, *, passes: bool = True) -> tuple[Table, Sequence[Text]]:
-    """A Rich table, what is broken first, and the lines below it.
+def render(report: Report, *, passes: bool = True, width: int = _WIDE) -> tuple[Table | None, Sequence[Text]]:
+    """A Rich table, what is broken first, and the lines below it; no table where it would have no rows.
+
+    A terminal that has no room for all columns gets a table of two: the verdict, and the check in some lines.
 
     Args:
         report: The gate.
         passes: Have a row for each check that passes, and not a line for all of them.
+        width: Columns of the terminal.
     """
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(f"regression gate {report.rules.file}"), title_justify="left", title_style="bold")
-    for name in _HEADINGS:
-        table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
     shown = [each for each in in_order(report) if passes or each.outcome != "pass"]
-    for verdict in shown:
-        outcome, *others = _cells(verdict)
-        # Text is shown as it is: a name may look like rich's markup.
-        table.add_row(Text(outcome, style=_STYLES[verdict.outcome]), *map(Text, others))
+    title = f"regression gate {report.rules.file}"
+    table = _side_by_side(title, shown)
+    if len(fit(table, width)) > 1:
+        table = _stacked(title, shown)
     style = _STYLES[{0: "pass", 1: "FAIL", 2: "inconclusive"}[report.exit_code]]
     folded = not passes and report.counts["pass"]
     what = "it" if folded == 1 else "them"
     line = [Text(f"{passed(report)}; --all shows {what}", style="green")] if folded else []
-    return table, [*line, *map(Text, notes(report, shown)), Text(headline(report), style=style)]
+    return table if shown else None, [*line, *map(Text, notes(report, shown)), Text(headline(report), style=style)]
+
+
+def _side_by_side(title: str, shown: Sequence[Verdict]) -> Table:
+    """A table with all columns."""
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(title=Text(title), title_justify="left", title_style="bold")
+    for name in _HEADINGS:
+        made.add_column(name, justify="right" if name in _NUMBERS else "left")
+    for verdict in shown:
+        outcome, *others = _cells(verdict)
+        # Text is shown as it is: a name may look like rich's markup.
+        made.add_row(Text(outcome, style=_STYLES[verdict.outcome]), *map(Text, others))
+    return made
+
+
+def _stacked(title: str, shown: Sequence[Verdict]) -> Table:
+    """A table of verdicts and checks, each of these with its rule, its scores and why on lines of their own."""
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table("verdict", "check", title=Text(title), title_justify="left", title_style="bold", show_lines=True)
+    for verdict in shown:
+        outcome, subject, rule, check, *numbers, why = _cells(verdict)
+        scores = " → ".join(filter(None, numbers))
+        said = (f"{subject}: {check}, {rule}", "" if scores in why else scores, why)
+        made.add_row(Text(outcome, style=_STYLES[verdict.outcome]), Text("\n".join(filter(None, said))))
+    return made
 
 
 def passed(report: Report) -> str:

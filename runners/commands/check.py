@@ -143,8 +143,8 @@ def _check(options: argparse.Namespace) -> int:
     made: dict[str, Callable[[Report], str]] = {"--junit": to_junit, "--markdown": markdown, "--json": to_json}
     writes = [partial(_write, target, made[flag](report)) for flag, target in targets.items() if target is not None]
     out = console()
-    table, lines = render(report, passes=options.all)
-    if table.row_count:
+    table, lines = render(report, passes=options.all, width=out.width)
+    if table is not None:
         out.print(table)
     for line in lines:
         out.print(line, soft_wrap=True)

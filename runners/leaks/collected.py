@@ -79,6 +79,12 @@ def pair_key(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.
     return first.astype(np.uint64) << PAIR | (second.astype(np.uint64) + np.uint64(1))
 
 
+def texts_of(key: np.uint64) -> tuple[int, int]:
+    """The numbers of a pair by its key, as ``pair_key`` made it."""
+    first, second = divmod(int(key), 1 << int(PAIR))
+    return first, second - 1
+
+
 def collect(tasks: Iterable[tuple[str, Iterable[TaskTexts]]]) -> Collected:
     """Write the texts of tasks to a temporary file, and number them.
 

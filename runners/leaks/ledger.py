@@ -101,6 +101,7 @@ class Ledger:
         silent: By the number of a file, its rows without a text, of which nothing can be found.
         file_rows: By the number of a file, its rows.
         half: By the number of a file, its other rows without a text in the first column, such as those of no query.
+        spoken: By the number of a file, the columns that have a text in some row.
     """
 
     def __init__(self, collected: Collected) -> None:
@@ -112,6 +113,7 @@ class Ledger:
         self.silent: Counter[int] = Counter()
         self.half: Counter[int] = Counter()
         self.file_rows: Counter[int] = Counter()
+        self.spoken: defaultdict[int, set[int]] = defaultdict(set)
         self._seen: dict[int, str] = {}
 
     def count(self, batch: Batch) -> None:
@@ -123,6 +125,7 @@ class Ledger:
         spoken, led = (len(np.unique(batch.rows[each])) for each in (there, there & (batch.columns == 0)))
         self.silent[batch.file] += batch.count - spoken
         self.half[batch.file] += spoken - led
+        self.spoken[batch.file].update(np.unique(batch.columns[there]).tolist())
 
     def take(self, batch: Batch, found: Sequence[tuple[int, Matches]]) -> None:
         """Take a batch.

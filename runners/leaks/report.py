@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flagbench import counted, printable
-from flagbench.runners.leaks.collected import Part
+from flagbench import counted, first_few, printable
+from flagbench.runners.leaks.collected import Part, texts_of
 from flagbench.runners.leaks.find import Found
 from flagbench.runners.leaks.ledger import SWAPPED, Place, Strongest
 from flagbench.runners.leaks.matches import KINDS
@@ -66,6 +66,7 @@ class Leak:
         swapped: Whether the training data has the pair the other way round.
         place: Where.
         number: Of its text; -1 for a pair.
+        pair: The numbers of the two texts of a pair.
     """
 
     part: Part
@@ -75,6 +76,7 @@ class Leak:
     swapped: bool
     place: Place
     number: int = -1
+    pair: tuple[int, ...] = ()
 
 
 def kinds_of(found: Found, part: Part) -> NDArray[np.uint8]:
@@ -122,7 +124,7 @@ def leaks(found: Found) -> Iterator[Leak]:
                 float(strongest.similarities[thing]),
                 kind >= SWAPPED,
                 strongest.place(thing),
-                -1 if part.role == "pairs" else thing,
+                *((-1, texts_of(found.collected.pair_keys[thing])) if part.role == "pairs" else (thing,)),
             )
 
 
@@ -188,10 +190,11 @@ def examples(found: Found, most: int) -> Iterator[str]:
         kind = leak.kind if leak.kind == "exact" else f"{leak.kind}, {leak.similarity:.2f}"
         where = f"{file.rows.place(leak.place.row)}, {file.columns[leak.place.column]}"
         yield f"{leak.part.task}, {leak.part.role} {leak.id} ({kind}{swapped}): {where}"
-        if leak.number >= 0:
-            yield f"  test      {_shown(found.collected.texts[int(found.collected.first[leak.number])])}"
-            if (text := found.ledger.training_text(leak.number)) is not None:
-                yield f"  training  {_shown(text)}"
+        collected = found.collected
+        for number in leak.pair or (leak.number,):
+            yield f"  test      {_shown(collected.texts[int(collected.first[number])])}"
+        if leak.number >= 0 and (text := found.ledger.training_text(leak.number)) is not None:
+            yield f"  training  {_shown(text)}"
 
 
 def remarks(found: Found, rows: Sequence[Share]) -> Iterator[str]:
@@ -206,6 +209,8 @@ def remarks(found: Found, rows: Sequence[Share]) -> Iterator[str]:
         yield f"nothing found of {counted(len(clean), 'task')}: {', '.join(clean)}"
     elif clean:
         yield f"nothing of {counted(len(clean), 'task')} was found in the training data: {', '.join(clean)}"
+    if swapped := sum(row.swapped for row in rows):
+        yield f"{counted(swapped, 'pair')} of these stand the other way round in the training data"
     ledger = found.ledger
     speed = ledger.rows / found.seconds if found.seconds else 0.0
     yield (
@@ -229,6 +234,14 @@ def _overlooked(found: Found) -> Iterator[str]:
                 f"warning: {file.rows.path} has {counted(silent, 'row')} without a text in "
                 f"{' or '.join(map(printable, file.columns))}; nothing was looked for there: name their columns with "
                 "--columns"
+            )
+        empty = [name for at, name in enumerate(file.columns) if at not in ledger.spoken[number]] if file.there else []
+        if empty and silent < ledger.file_rows[number]:
+            pairs = ", so that no pair of it was looked for" if set(empty) & set(file.columns[:2]) else ""
+            there = first_few(map(printable, file.there), 9)
+            yield (
+                f"warning: no row of {file.rows.path} has a text in {' or '.join(map(printable, empty))}{pairs}: it "
+                f"has {there}; name its columns of texts with --columns"
             )
         if 0 < half < ledger.file_rows[number] - silent:
             yield (

@@ -60,10 +60,13 @@ class TrainingFile:
     Attributes:
         rows: The file.
         columns: Of its texts.
+        there: All columns of the file, as ``RowFile.columns`` has them, where a user named those of texts: each of
+            these is expected to have some.
     """
 
     rows: RowFile
     columns: tuple[str, ...]
+    there: tuple[str, ...] = ()
 
     def batches(self, number: int, most_characters: int = _CHARACTERS, most_texts: int = _TEXTS) -> Iterator[Batch]:
         """Its texts, row by row.
@@ -138,7 +141,7 @@ def training_files(paths: Sequence[Path], columns: Sequence[str] = ()) -> tuple[
             found.setdefault(os.path.realpath(file.path), file)  # Path.resolve raises where links go in a circle
         if not files:
             raise BadInput(f"{path} holds no training data: it needs files with the endings {first_few(ENDINGS, 9)}")
-    return tuple(TrainingFile(file, _columns(file, columns)) for file in found.values())
+    return tuple(_with_columns(file, columns) for file in found.values())
 
 
 def _file(path: Path) -> RowFile:
@@ -151,9 +154,9 @@ def _file(path: Path) -> RowFile:
     return file
 
 
-def _columns(file: RowFile, wanted: Sequence[str]) -> tuple[str, ...]:
+def _with_columns(file: RowFile, wanted: Sequence[str]) -> TrainingFile:
     if file.kind == "words":
-        return (LINE,)
+        return TrainingFile(file, (LINE,))
     there = file.columns()
     if wanted:
         if not set(wanted) & set(there):
@@ -161,7 +164,11 @@ def _columns(file: RowFile, wanted: Sequence[str]) -> tuple[str, ...]:
                 f"{file.path} has no column {' or '.join(wanted)} (it has {first_few(there, 9)}): name those of its "
                 "texts with --columns"
             )
-        return tuple(wanted)
+        return TrainingFile(file, tuple(wanted), tuple(there))
+    return TrainingFile(file, _known_columns(file, there))
+
+
+def _known_columns(file: RowFile, there: Sequence[str]) -> tuple[str, ...]:
     for known in KNOWN:
         # What a row lacks, others of the file may have: the columns of JSON are those of its first rows.
         if known[0] in there and (len(known) == 1 or set(known[1:]) & set(there) or known[0] == "query"):

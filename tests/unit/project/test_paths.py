@@ -42,7 +42,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (".hiden", " (did you mean .hidden?)"),
         ("zebra", ""),
         ("gone.jsonl", ""),
-        ("trian.jsonl", " (did you mean train.jsonl?)"),
         ("train.jsonl/inner", ""),
         ("model", ""),
         ("a\0b", ""),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from flagbench.results.gate.ci import to_annotations, to_junit
 from flagbench.results.gate.judge import Report, judge
 from flagbench.results.gate.outputs import passed, render, to_json, to_markdown
 from flagbench.results.gate.rules import Rule, Rules
+from flagbench.runners.terminal import console
 from tests.unit.results.gate.test_gate import run_of
 from tests.unit.results.test_runs import made_task
 
@@ -39,7 +41,8 @@ def report(tmp_path: Path) -> Report:
 
 def test_the_table_has_what_is_broken_first(report: Report) -> None:
     out = Console(file=io.StringIO(), width=300, color_system=None)
-    table, lines = render(report)
+    table, lines = render(report, width=300)
+    assert table is not None
     out.print(table)
     for line in lines:
         out.print(line, soft_wrap=True)
@@ -49,6 +52,28 @@ def test_the_table_has_what_is_broken_first(report: Report) -> None:
     assert "<img src=x>|[red]`��[31m�::error::��&amp;" in rows[1]
     assert "REGRESSION: 1 FAIL, 1 inconclusive, 1 pass of 3 checks of org/two against org/a,b:c%" in text
     assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 113, 140])
+def test_no_word_is_broken_however_narrow_the_terminal(report: Report, width: int) -> None:
+    long, rule = "MassiveScenarioClassification"[:27], "no task of this kind falls far below what the baseline has"
+    report = replace(
+        report,
+        verdicts=tuple(
+            replace(each, subject=f"{long}{at}"[-27:], rule=rule) for at, each in enumerate(report.verdicts)
+        ),
+    )
+    out = console(file=io.StringIO(), width=width, text=True)
+    table, _ = render(report, width=width)
+    assert table is not None
+    out.print(table)
+    text = str(out.file.getvalue())  # type: ignore[attr-defined]
+    assert max(map(len, text.splitlines())) <= width
+    words = {*re.findall(r"[^\s│]+", text)}
+    for verdict in report.verdicts:
+        assert words >= {verdict.outcome, *rule.replace("has", "").split(), "50.00"}
+        assert {verdict.subject, f"{verdict.subject}:"} & words
+    assert ("baseline" in text.splitlines()[2]) == (width > 120)
 
 
 def test_markdown_has_as_many_cells_in_each_row(report: Report) -> None:
@@ -75,7 +100,10 @@ def test_json_has_everything_in_full(report: Report) -> None:
 
 def test_what_passes_is_a_line_unless_all_is_asked_for(report: Report) -> None:
     table, (line, *_) = render(report, passes=False)
+    assert table is not None
     assert (table.row_count, line.plain) == (2, "1 task passes; --all shows it")
+    good = replace(report, verdicts=tuple(each for each in report.verdicts if each.outcome == "pass"))
+    assert render(good, passes=False)[0] is None
     assert "<details open>" in to_markdown(report, passes=True)
     assert "<details>" in to_markdown(report)
 

@@ -10,7 +10,7 @@ import pytest
 
 from flagbench.runners.leaks.find import Found, find
 from flagbench.runners.leaks.near import NearDuplicates
-from flagbench.runners.leaks.report import leaks, shares
+from flagbench.runners.leaks.report import examples, leaks, remarks, shares
 from flagbench.runners.leaks.training import training_files
 from flagbench.runners.progress import Silent
 from tests.unit.runners.leaks import naive
@@ -78,6 +78,34 @@ def test_precision_and_recall_are_one(planted: Found, role: str, kind: str, want
 def test_swapped_pairs_are_said_to_be(planted: Found) -> None:
     swapped = {int(leak.id.split()[0][1:]) for leak in leaks(planted) if leak.swapped}
     assert swapped == {*range(90, 120)}
+
+
+def test_an_example_of_a_pair_has_both_of_its_texts(planted: Found) -> None:
+    rows = planted.files[0].rows.path.read_text(encoding="utf-8").splitlines()
+    exact = {f"pairs {leak.id} (exact": leak for leak in leaks(planted) if leak.pair and leak.kind == "exact"}
+    lines = list(examples(planted, 60))
+    seen = 0
+    for at, line in enumerate(lines):
+        if leak := next((leak for said, leak in exact.items() if said in line), None):
+            shown = {naive.compared(each.removeprefix("  test      ")) for each in lines[at + 1 : at + 3]}
+            row = json.loads(rows[leak.place.row - 1])
+            assert shown == {naive.compared(row["query"]), naive.compared(row["pos"][0])}
+            seen += 1
+    assert seen
+    assert "30 pairs of these stand the other way round in the training data" in remarks(planted, shares(planted))
+
+
+def test_a_named_column_that_no_row_has_is_warned_of(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.jsonl", [("问题一", "回答一"), ("问题二", "回答二")])
+    collected = naive.retrieval(["问题一"], ["回答一"], [(0, 0)])
+    said = {}
+    for columns in ((), ("query", "pos"), ("qurey", "pos"), ("query", "pos", "ngeative")):
+        found = find(collected, training_files([path], columns), None, None, Silent())
+        said[columns] = [line for line in remarks(found, shares(found)) if "warning" in line]
+    assert not said[()] + said["query", "pos"]
+    (pair,), (alone,) = said["qurey", "pos"], said["query", "pos", "ngeative"]
+    assert "has a text in qurey, so that no pair of it was looked for: it has query, pos, neg, pos_scores;" in pair
+    assert "has a text in ngeative: it has" in alone
 
 
 def test_shares(planted: Found) -> None:

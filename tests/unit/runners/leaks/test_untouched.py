@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from itertools import combinations
 
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from flagbench.runners.leaks.untouched import compared, permuted, spread, verdicts
+from flagbench.runners.leaks.untouched import compared, permuted, render, spread, verdicts
+from flagbench.runners.terminal import console
 
 
 def drawn(seed: int, touched: int, others: int, gain: float) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
@@ -115,3 +117,16 @@ def test_values_that_are_all_alike() -> None:
     found = compared("T", {("test", "default"): (np.ones(8), np.arange(8) < 4)})
     assert (found.difference, found.p) == (0.0, None)
     assert verdicts([found]) == []
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_a_narrow_terminal_gets_several_tables_and_whole_words(width: int) -> None:
+    values, is_touched = drawn(1, 60, 300, 0.1)
+    out = console(file=io.StringIO(), width=width, text=True)
+    out.print(render([compared("ThuNewsClusteringS2S", {("test", "default"): (values, is_touched)})], "org/m"))
+    lines = str(out.file.getvalue()).splitlines()  # type: ignore[attr-defined]
+    assert max(map(len, lines)) <= width
+    names = [line for line in lines if "ThuNewsClusteringS2S" in line]
+    assert len(names) == sum(line.startswith("┃ task") for line in lines)
+    assert (len(names) == 1) == (width == 140)
+    assert any("untouched" in line for line in lines)
