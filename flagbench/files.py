@@ -155,11 +155,11 @@ def user_path(text: str | Path) -> Path:
     """A path as a user names it, with ``~`` for a home folder; nothing need lie there.
 
     Raises:
-        BadInput: No file can have this name, or there is no such home folder.
+        BadInput: No file can have this name, there is no such home folder, or the user may not enter a folder above.
     """
     try:
         path = Path(text).expanduser()
-        os.lstat(path)
+        path.stat()
     except RuntimeError as cause:
         raise BadInput(f"{text}: there is no such home folder; give the whole path") from cause
     except ValueError as cause:
@@ -167,6 +167,8 @@ def user_path(text: str | Path) -> Path:
     except OSError as cause:
         if cause.errno in (errno.ENAMETOOLONG, errno.ELOOP):
             raise BadInput(f"{str(text)!r:.80} cannot be the name of a file ({_reason(cause)})") from cause
+        if cause.errno == errno.EACCES:
+            raise BadInput(f"{text}: a folder above it may not be entered ({_reason(cause)})") from cause
     return path
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from difflib import SequenceMatcher
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from flagbench import BadInput, nearest, printable
 
 _LOOKED_AT = 10_000
 """Names of a folder that are looked at."""
+
+_ALIKE = 0.65
 
 
 def check_there(path: Path, wanted: str, *, error: type[BadInput] = BadInput) -> None:
@@ -66,10 +69,19 @@ def near_by(path: str | Path, *, folders: bool = False) -> str:
     except OSError:
         return ""
     hidden = parts[at].startswith(".")
-    found = nearest(parts[at], [each for each in names if each.startswith(".") == hidden])
+    alike = nearest(parts[at], [each for each in names if each.startswith(".") == hidden])
+    found = [each for each in alike if _is_like(parts[at], each)]
     beside = ["/".join([*before, each]) for each in found]
     whole = [each for each in ("/".join([name, *after]) for name in beside) if _is_there(each)]
     return f" (did you mean {' or '.join(map(printable, whole or beside))}?)" if found else ""
+
+
+def _is_like(name: str, other: str) -> bool:
+    """Whether one name may be meant by another: what a folder has is not a list to choose from."""
+    if PurePath(name).suffix == PurePath(other).suffix:  # which most files of a folder have
+        name, other = PurePath(name).stem, PurePath(other).stem
+    name, other = name.lower(), other.lower()
+    return name in other or SequenceMatcher(None, name, other).ratio() >= _ALIKE
 
 
 def _is_there(path: str) -> bool:

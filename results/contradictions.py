@@ -1,15 +1,20 @@
-"""Scores of a task that the values per query beside them do not make: nothing is believed on their word."""
+"""Scores and intervals of a task that the values per query beside them do not make: nothing is believed on its word."""
 
 from __future__ import annotations
 
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
 from flagbench.results.shapes import ROUNDED as _ROUNDED
+from flagbench.results.uncertainty import measured
 from flagbench.results.values import Values
+
+_NEAR = 0.01
+"""Share of its width by which the ends of an interval may be elsewhere: sums are added in other orders."""
 
 
 def contradiction(run: Run, task: str) -> str:
-    """Say how a task's scores are not those of the values per query beside them; empty where nothing contradicts them.
+    """Say how a task's scores are not those of the values per query beside them, or else its interval; empty where
+    nothing contradicts them.
 
     A task that left no values is believed, and so is a split or subset that they are not of, as they are of those that
     ran last. Values that are of none of its scores are no proof of them.
@@ -29,7 +34,25 @@ def contradicted(record: TaskRecord, values: Values | None) -> str:
     said = [_unlike(values, metric, record) for metric in metrics]
     if not said:
         return "there are no values per query, though the record names a file of them"
-    return "" if "" in said else said[0]
+    return _unlike_interval(values, metrics[said.index("")], record) if "" in said else said[0]
+
+
+def _unlike_interval(values: Values, metric: str, record: TaskRecord) -> str:
+    """How the interval is not that of the values; empty where it is, or where there are not those of all parts."""
+    kept = record.interval
+    made = measured(values, metric, record.scores, record.main_score) if kept else None
+    if kept is None or made is None:
+        return ""
+    ends = [(each["low"], each["high"]) for each in (kept, made)]
+    errors = [
+        [part["error"] for _, by_subset in sorted(each["parts"].items()) for _, part in sorted(by_subset.items())]
+        for each in (kept, made)
+    ]
+    within = _ROUNDED + _NEAR * (ends[1][1] - ends[1][0])
+    alike = len(errors[0]) == len(errors[1]) and all(
+        abs(one - other) <= within for first, second in (ends, errors) for one, other in zip(first, second, strict=True)
+    )
+    return "" if alike else "its 95% interval is not that of its values per query"
 
 
 def _unlike(values: Values, metric: str, record: TaskRecord) -> str:

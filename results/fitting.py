@@ -150,31 +150,75 @@ def widths(desired: Sequence[int], least: Sequence[int], width: int) -> list[int
     return found
 
 
-def word_width(column: Column) -> int:
-    """Columns of a terminal that the longest word of a column takes."""
-    return replace(column, cells=tuple("\n".join(cell.split()) for cell in column.cells)).width
-
-
-def fitted(title: str, columns: Sequence[Column], width: int) -> list[Table]:
-    """A table whose texts are broken between words, or several that begin with its first column where words are too
-    long for one.
+def fit(made: Table, width: int) -> list[Table]:
+    """A table that has room as it is; else one whose texts are broken between words, and numbers nowhere; or several,
+    where these are too long for one, which begin with the columns that name a row.
 
     Args:
-        title: Heading.
-        columns: All of as many rows; cells may have any text.
+        made: Of texts and with lines; one of other things, or without lines, is left as it is.
         width: Columns of the terminal.
     """
     from rich.cells import cell_len
 
-    least = [word_width(each) for each in columns]
-    desired = [max(each.width, cell_len(each.heading)) for each in columns]
+    columns = _columns_of(made) if made.box else None
+    if not columns:
+        return [made]
+    title = _text(made.title or "")
+    desired = [each.width if each.most else max(each.width, cell_len(each.heading)) for each in columns]
+    if sum(desired) + _FRAME * len(columns) + 1 <= width or title is None:
+        return [made]
+    sections = [row for row, its in enumerate(made.rows, 1) if its.end_section or made.show_lines]
+    least = [(_in_words(each) if each.left else each).width for each in columns]
     if room := widths(desired, least, width):
-        return [table(title, [replace(each, most=at) for each, at in zip(columns, room, strict=True)], width)]
+        one = [replace(each, most=at) for each, at in zip(columns, room, strict=True)]
+        return [table(title[0], one, width, sections)]
     most = width // 2 - _FRAME
-    lead, *others = [replace(each, cells=tuple(folded(cell, most) for cell in each.cells)) for each in columns]
-    parts = blocks([lead], [[each] for each in others], width)
-    heads = titles(title, len(parts))
-    return [table(head, part, width) for head, part in zip(heads, parts, strict=True)]
+    narrow = [
+        replace(each, cells=tuple(folded(cell, most) for cell in each.cells), most=None) if each.width > most else each
+        for each in columns
+    ]
+    lead = _naming(narrow, width // 2)
+    parts = blocks(narrow[:lead], [[each] for each in narrow[lead:]], width)
+    heads = titles(title[0], len(parts))
+    return [table(head, part, width, sections) for head, part in zip(heads, parts, strict=True)]
+
+
+def _columns_of(made: Table) -> list[Column] | None:
+    """The columns of a Rich table; None where it has none, or cells that are not texts."""
+    columns = []
+    for column in made.columns:
+        heading, *cells = (_text(each) for each in (column.header, *column.cells))
+        if heading is None or None in cells:
+            return None
+        texts, styles = zip(*filter(None, cells), strict=True) if cells else ((), ())
+        whole = [f"{row.style or ''} {style}".strip() for row, style in zip(made.rows, styles, strict=True)]
+        columns.append(Column(heading[0], texts, column.justify != "right", tuple(whole), column.width))
+    return columns or None
+
+
+def _text(cell: object) -> tuple[str, str] | None:
+    """A text and its style; None for what is none."""
+    from rich.text import Text
+
+    text = Text.from_markup(cell) if isinstance(cell, str) else cell
+    if not isinstance(text, Text):
+        return None
+    return text.plain, str(text.style or (text.spans[0].style if text.spans else ""))
+
+
+def _in_words(column: Column) -> Column:
+    return replace(column, cells=tuple("\n".join(cell.split()) for cell in column.cells))
+
+
+def _naming(columns: Sequence[Column], most: int) -> int:
+    """How many of the first columns name a row: those of texts, until no two rows are alike or there is no room."""
+    lead = 1
+    while lead < len(columns) and columns[lead].left and width_of(columns[: lead + 1]) <= most:
+        names = list(zip(*(column.cells for column in columns[:lead]), strict=True))
+        if len(set(names)) == len(names):
+            break
+        lead += 1
+    return lead
 
 
 def titles(title: str, parts: int) -> list[str]:

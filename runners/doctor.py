@@ -28,6 +28,9 @@ _SECONDS = 120
 _TIGHT = 5_000_000_000
 """Bytes that are little for models and data."""
 
+_OF_SERVERS = 500
+"""From here on, HTTP's statuses of a server that cannot do what it is asked for."""
+
 _FULL = 1_000_000
 """Bytes with which nothing can be written."""
 
@@ -48,7 +51,8 @@ print(json.dumps({"version": faiss.__version__, "gpus": getattr(faiss, "get_num_
 _HUB = """
 import json
 from flagbench.models.loading import hub
-print(json.dumps({"endpoint": hub.address(), "answers": hub.offline() or hub.answers(), "offline": hub.offline()}))
+offline = hub.offline()
+print(json.dumps({"endpoint": hub.address(), "status": 0 if offline else hub.status(), "offline": offline}))
 """
 
 
@@ -186,17 +190,21 @@ def of_faiss(found: Mapping[str, Any]) -> Finding:
 def of_hub(found: Mapping[str, Any]) -> Finding:
     """The hub or its mirror, asked once."""
     if fault := found.get("fault"):
-        return Finding("hub", "FAIL", f"huggingface_hub: {fault}", "pip install --force-reinstall huggingface-hub")
+        fix = "pip install --force-reinstall huggingface-hub"
+        if not fault.startswith(("ImportError", "ModuleNotFoundError")):
+            fix = f"look at HF_ENDPOINT and all else that is named HF_… in the environment, or {fix}"
+        return Finding("hub", "FAIL", f"huggingface_hub: {fault}", fix)
     named = "HF_ENDPOINT=" if "HF_ENDPOINT" in os.environ else ""
     hub = f"{named}{found['endpoint']}"
     if found["offline"]:
         said = "HF_HUB_OFFLINE is set: only what is in the cache is read"
         return Finding("hub", "warn", said, "unset HF_HUB_OFFLINE to fetch models and data")
-    if found["answers"]:
+    if 0 < found["status"] < _OF_SERVERS:
         return Finding("hub", "ok", f"{hub} answers")
     mirror = "correct HF_ENDPOINT" if named else "set HF_ENDPOINT to a mirror"
     fix = f"{mirror}, or give local files: a folder as MODEL, and --data DIR"
-    return Finding("hub", "warn", f"{hub} gives no answer", fix)
+    said = f"answers with HTTP {found['status']}" if found["status"] else "gives no answer"
+    return Finding("hub", "warn", f"{hub} {said}", fix)
 
 
 def room(name: str, folder: Path) -> Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import IO, TYPE_CHECKING, Any
 
@@ -54,17 +54,26 @@ def _printing() -> type[Console]:
     from rich.segment import Segment
     from rich.table import Table
 
+    from flagbench.results.fitting import fit
+
     class Printing(Console):
         """Rich's console. Everything that it prints goes through ``render``: names from files are made printable here.
 
         Rich's own control codes, of progress bars, are segments of another kind. Tables are laid out by now, so that
-        what takes no room gets no sign in its place. Texts that a table has no room for are folded, and never cut.
+        what takes no room gets no sign in its place. A table that has no room becomes several, and a text that has none
+        even there is folded, and never cut.
         """
 
         def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-            if isinstance(renderable, Table):
-                for column in renderable.columns:
+            if not isinstance(renderable, Table):
+                yield from self._printable(renderable, options)
+                return
+            for part in fit(renderable, (options or self.options).max_width):
+                for column in part.columns:
                     column.overflow, column.no_wrap = "fold", False
+                yield from self._printable(part, options)
+
+        def _printable(self, renderable: Any, options: ConsoleOptions | None) -> Iterator[Segment]:
             for segment in super().render(renderable, options):
                 if segment.control or segment.text.isprintable():
                     yield segment

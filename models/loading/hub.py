@@ -38,25 +38,30 @@ def address() -> str:
 
 
 def answers() -> bool:
-    """Whether the hub, or its mirror, answers: asked once a minute at most, for ``PROBE_SECONDS``."""
-    return _answers(endpoint(), int(time.monotonic() // 60))
+    """Whether the hub, or its mirror, answers, whatever it says: asked once a minute at most."""
+    return bool(status())
+
+
+def status() -> int:
+    """The HTTP status of its first page, asked once a minute at most, for ``PROBE_SECONDS``; 0 for no answer."""
+    return _status(endpoint(), int(time.monotonic() // 60))
 
 
 @lru_cache(maxsize=1)
-def _answers(address: str, _: int) -> bool:
+def _status(address: str, _: int) -> int:
     answered: list[int] = []
 
     def ask() -> None:
         from huggingface_hub import get_session
 
-        with suppress(Exception):  # whatever it is, there is no answer; one of any status is one
+        with suppress(Exception):  # whatever it is, there is no answer
             answered.append(get_session().head(address, timeout=PROBE_SECONDS).status_code)
 
     # In a thread, as names are looked up for as long as the system's own settings say.
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(PROBE_SECONDS)
-    return bool(answered)
+    return answered[0] if answered else 0
 
 
 def cached(repo: str, *, revision: str, file: str) -> Path | None:

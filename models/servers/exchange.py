@@ -6,6 +6,7 @@ for a server can be given up, whatever it waits for.
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 import time
@@ -13,7 +14,7 @@ import zlib
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.from_thread
@@ -21,6 +22,9 @@ import httpx2
 
 from flagbench.models.servers.concurrent import Stop
 from flagbench.models.servers.secret import Secret
+
+if TYPE_CHECKING:
+    import ssl
 
 _CONNECT = 10.0  # seconds
 _LONGEST_MESSAGE = 1 << 16
@@ -100,6 +104,12 @@ class Reply:
         return one_line(self._secret.hide(str(message))) or one_line(self._secret.hide(self._phrase))
 
 
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """Those that a server of https is known by; to read them takes longer than most requests."""
+    return httpx2.create_ssl_context()
+
+
 class Exchange:
     """The connections to one server. Calls may come from several threads.
 
@@ -121,6 +131,7 @@ class Exchange:
             timeout=httpx2.Timeout(None, connect=_CONNECT),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=connections),
             follow_redirects=False,
+            verify=_certificates(),
         )
         self._lock = threading.Lock()
         self._running = ExitStack()

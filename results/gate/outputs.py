@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from flagbench import counted, first_few, printable
 from flagbench.results.compare.text import escaped
 from flagbench.results.data_state import DataState
 from flagbench.results.figures import NATS, PERCENT, Ends, Scale
-from flagbench.results.fitting import Column, width_of, widths, word_width
-from flagbench.results.fitting import table as fitting_table
+from flagbench.results.fitting import fit
 from flagbench.results.gate.checks import Outcome, Unit
 from flagbench.results.gate.judge import Report, Verdict
 from flagbench.results.gate.rules import OF_MODEL
@@ -28,11 +27,6 @@ _STYLES = {"FAIL": "bold red", "inconclusive": "yellow", "pass": "green"}
 _HEADINGS = ("verdict", "task", "rule", "check", "baseline", "candidate", "why")
 _NUMBERS = ("baseline", "candidate")
 _WIDE = 140
-_LEAST_WHY = 24
-"""Columns that the reason of a verdict takes at least beside all others."""
-
-_LONGEST_WORD = 27
-"""Columns of the longest word that is not broken."""
 
 
 def headline(report: Report) -> str:
@@ -62,47 +56,43 @@ def render(report: Report, *, passes: bool = True, width: int = _WIDE) -> tuple[
 
     shown = [each for each in in_order(report) if passes or each.outcome != "pass"]
     title = f"regression gate {report.rules.file}"
-    table = (_side_by_side(title, shown, width) or _stacked(title, shown, width)) if shown else None
+    table = _side_by_side(title, shown)
+    if len(fit(table, width)) > 1:
+        table = _stacked(title, shown)
     style = _STYLES[{0: "pass", 1: "FAIL", 2: "inconclusive"}[report.exit_code]]
     folded = not passes and report.counts["pass"]
     what = "it" if folded == 1 else "them"
     line = [Text(f"{passed(report)}; --all shows {what}", style="green")] if folded else []
-    return table, [*line, *map(Text, notes(report, shown)), Text(headline(report), style=style)]
+    return table if shown else None, [*line, *map(Text, notes(report, shown)), Text(headline(report), style=style)]
 
 
-def _side_by_side(title: str, shown: Sequence[Verdict], width: int) -> Table | None:
-    """A table with all columns; None where a terminal has no room for their words."""
-    styles = {"verdict": tuple(_STYLES[verdict.outcome] for verdict in shown)}
-    cells = zip(_HEADINGS, zip(*map(_cells, shown), strict=True), strict=True)
-    columns = [Column(name, its, name not in _NUMBERS, styles.get(name, ())) for name, its in cells]
-    desired = [each.width for each in columns]
-    least = [
-        _LEAST_WHY if name == "why" else word if name in _NUMBERS else min(word, _LONGEST_WORD)
-        for name, word in zip(_HEADINGS, map(word_width, columns), strict=True)
-    ]
-    if room := widths([max(each) for each in zip(desired, least, strict=True)], least, width):
-        return fitting_table(title, [replace(each, most=at) for each, at in zip(columns, room, strict=True)], width)
-    return None
+def _side_by_side(title: str, shown: Sequence[Verdict]) -> Table:
+    """A table with all columns."""
+    from rich.table import Table
+    from rich.text import Text
 
-
-def _stacked(title: str, shown: Sequence[Verdict], width: int) -> Table:
-    """A table of verdicts and checks, each of these with its rule, its scores and why on lines of their own."""
-    cells = []
+    made = Table(title=Text(title), title_justify="left", title_style="bold")
+    for name in _HEADINGS:
+        made.add_column(name, justify="right" if name in _NUMBERS else "left")
     for verdict in shown:
-        _, subject, rule, check, *numbers, why = _cells(verdict)
+        outcome, *others = _cells(verdict)
+        # Text is shown as it is: a name may look like rich's markup.
+        made.add_row(Text(outcome, style=_STYLES[verdict.outcome]), *map(Text, others))
+    return made
+
+
+def _stacked(title: str, shown: Sequence[Verdict]) -> Table:
+    """A table of verdicts and checks, each of these with its rule, its scores and why on lines of their own."""
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table("verdict", "check", title=Text(title), title_justify="left", title_style="bold", show_lines=True)
+    for verdict in shown:
+        outcome, subject, rule, check, *numbers, why = _cells(verdict)
         scores = " → ".join(filter(None, numbers))
         said = (f"{subject}: {check}, {rule}", "" if scores in why else scores, why)
-        cells.append("\n".join(filter(None, said)))
-    verdicts = Column(
-        "verdict",
-        tuple(verdict.outcome for verdict in shown),
-        left=True,
-        styles=tuple(_STYLES[verdict.outcome] for verdict in shown),
-    )
-    checks, empty = (Column("check", its, left=True) for its in (tuple(cells), ()))
-    room = width - width_of([verdicts, empty]) + empty.width
-    most = max(_LEAST_WHY, min(checks.width, room))
-    return fitting_table(title, [verdicts, replace(checks, most=most)], width, range(len(shown)))
+        made.add_row(Text(outcome, style=_STYLES[verdict.outcome]), Text("\n".join(filter(None, said))))
+    return made
 
 
 def passed(report: Report) -> str:

@@ -13,6 +13,7 @@ from flagbench import BadInput, counted, first_few, printable
 from flagbench.paths import check_folder
 from flagbench.results.page import LANGUAGES
 from flagbench.runners.arguments import add_examples, any_path, by_name, named_path
+from flagbench.runners.commands.interrupt import ends_in_order
 from flagbench.runners.request import PROFILES
 from flagbench.runners.terminal import console, encodable, say
 
@@ -70,7 +71,8 @@ def _board(options: argparse.Namespace) -> int:
     runs = [run for release in releases for run in release.runs]
     if not runs:
         raise BadInput(f"none of the runs can be read: {first_few(map(str, found))}")
-    files, size = write_site(target, pages(releases, benchmarks(runs), options.lang, command_of))
+    with ends_in_order():
+        files, size = write_site(target, pages(releases, benchmarks(runs), options.lang, command_of))
     named = [release.name for release in releases if release.name]
     held = f"{counted(len(named), 'release')}, " if named else ""
     say(console(), f"written   {target}: {held}{counted(len(runs), 'run')}, {files} files, {size / 1000:,.0f} kB")

@@ -74,9 +74,12 @@ class Leaderboard:
 
 
 def record_files(root: Path) -> list[Path]:
-    """The run.json files below a folder, by path. Folders below that of a run are not looked into."""
-    found = []
-    for folder, inside, _ in os.walk(root):
+    """The run.json files below a folder, by path. Folders below that of a run are not looked into.
+
+    One that may not be read is named like a run, so that it is listed among those that cannot be.
+    """
+    found: list[Path] = []
+    for folder, inside, _ in os.walk(root, onerror=lambda fault: found.append(Path(fault.filename) / _RECORD)):
         file = Path(folder) / _RECORD
         if os.path.lexists(file):
             found.append(file)

@@ -263,8 +263,7 @@ def _show(
         from flagbench.runners.leaks.untouched import render, verdicts
 
         out.print()
-        for part in render(untouched, label, out.width):
-            out.print(part)
+        out.print(render(untouched, label))
         say(out, *verdicts(untouched))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from flagbench import BadInput
+from flagbench import BadInput, ModelFault
 from flagbench.flags import add_flag, flags_of, given, positive, real
 from flagbench.models.adapters import generator_settings
 from flagbench.runners.arguments import add_device, add_examples, any_path
@@ -119,6 +119,8 @@ def _match(options: argparse.Namespace) -> int:
                 longest=options.longest,
                 say=show,
             )
+        except ModelFault as error:  # 1 is the exit code of a server that answers, and differs
+            raise BadInput(str(error)) from error
         finally:
             server.close()
     show_match(report, console())

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput
+from flagbench.files import user_path
 from flagbench.runners.arguments import any_path
 from flagbench.runners.commands.parser import Parser, flags_in, value_of
 
@@ -51,10 +52,10 @@ def expanded(parser: Parser, arguments: Sequence[str]) -> Sequence[Sequence[str]
     if "--config" in flags:
         from flagbench.runners.commands.settings_file import arguments_of
 
-        return arguments_of(any_path(value_of("--config", arguments, "")), parser, arguments)
+        return arguments_of(user_path(value_of("--config", arguments, "")), parser, arguments)
     from flagbench.runners.commands.like import arguments_like
 
-    return [arguments_like(any_path(value_of("--like", arguments, "")), parser, arguments)]
+    return [arguments_like(user_path(value_of("--like", arguments, "")), parser, arguments)]
 
 
 def unlike(like: Path | None, plan: Plan) -> Iterator[str]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.table import Table
 from rich.text import Text
 
 from flagbench import counted, first_few, in_bytes
@@ -20,7 +21,6 @@ from flagbench.models.servers.settings import UNTOLD, ServerSettings
 from flagbench.models.spec import ModelSpec
 from flagbench.models.text import TextServerSettings
 from flagbench.results.data_state import DataState, footnotes
-from flagbench.results.fitting import Column, fitted
 from flagbench.results.kinds import RANKED
 from flagbench.runners.commands.volumes import UNKNOWN, cells, counts_of, time_cell, times, totals, volumes
 from flagbench.runners.task import splits_line
@@ -341,11 +341,13 @@ def _selectors(spec: ModelSpec, text: str | None = None) -> str:
 
 
 def _print_table(console: Console, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table whose cells are shown as they are; in a narrow terminal as several, so that nothing is cut."""
-    cells = zip(*rows, strict=True) if rows else ((),) * len(headings)
-    columns = [Column(name, tuple(its), left=True) for name, its in zip(headings, cells, strict=True)]
-    for part in fitted(title, columns, console.width):
-        console.print(part)
+    """Print a table whose cells are shown as they are."""
+    made = Table(title=Text(title), title_justify="left", title_style="bold")
+    for name in headings:
+        made.add_column(name)
+    for row in rows:
+        made.add_row(*map(Text, row))
+    console.print(made)
 
 
 def _reranker(spec: ModelSpec, top_k: int) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from flagbench import BadInput, counted
+from flagbench import BadInput, ModelFault, counted
+from flagbench.files import MIB
 from flagbench.flags import add_flag, flags_of, numbers, real
 from flagbench.flags import positive as whole
 from flagbench.runners.arguments import add_device, add_examples, any_path, positive, seconds
@@ -32,6 +33,10 @@ _MOST_CONCURRENT, _MOST_RATE, _MOST_REPEATS, _MOST_LEVELS = 4_096, 100_000.0, 10
 _SHORTEST = 0.1
 """Seconds of a repeat."""
 
+_REPLY = 2 * MIB
+"""Of a reply for each text of its request, as there may be thousands at the same time: 16,384 numbers are some 0.4 MiB,
+and a sparse vector of 30,000 weights is 1.2 MiB."""
+
 _NOT_MEASURED = frozenset({"concurrency", "reranker_api_base", "reranker_api_kind", "reranker_api_model"})
 """Flags of servers that have another meaning here, or none."""
 
@@ -45,6 +50,8 @@ _EXAMPLES = (
 
 def add_speed(parser: Parser, arguments: Sequence[str]) -> None:
     """Add the flags of ``flagbench speed``."""
+    from dataclasses import replace
+
     from flagbench.models.contract import BACKENDS
     from flagbench.runners.commands.options import add_model_options, takes_served
     from flagbench.runners.commands.selection import add_benchmark_flags, add_selection_flags, benchmark_of
@@ -87,6 +94,8 @@ def add_speed(parser: Parser, arguments: Sequence[str]) -> None:
     if takes_served(benchmark):
         group = parser.add_argument_group("embedders and rerankers behind a server (docs/served.md)")
         for each in flags_of(ServedOptions):
+            if each.field == "reply_size":
+                each = replace(each, help=each.help.replace("64MiB", "2MiB for each text of a request, up to 64MiB"))
             if each.field not in _NOT_MEASURED:
                 add_flag(group, each)
     add_benchmark_flags(parser, arguments, benchmark)
@@ -189,7 +198,8 @@ def _request(options: argparse.Namespace) -> RunRequest:
         raise BadInput("speed is measured of one model at a time, and several cutoff layers are as many: give one")
     served = served_of(options, options.benchmark)
     if served:
-        served = replace(served, concurrency=max(_levels(options)))
+        largest = options.reply_size or min(served.reply_size, _REPLY * (options.batch_size or 1))
+        served = replace(served, concurrency=max(_levels(options)), reply_size=largest)
     return RunRequest(
         model=model,
         **selection_of(options),
@@ -267,6 +277,8 @@ def _speed(options: argparse.Namespace) -> int:
         with Lines(err, len(plan.steps) + 1) as progress, ends_at_once(partial(_last_words, plan)):
             found = measure(plan, settings, progress, _Said(plan))
             write_atomic(target, found.to_json())
+    except ModelFault as error:  # 1 is the exit code of figures that are there, with failed requests
+        raise BadInput(str(error)) from error
     finally:
         plan.store.remove_empty()
         plan.store.release()

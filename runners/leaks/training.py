@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,12 +133,12 @@ def training_files(paths: Sequence[Path], columns: Sequence[str] = ()) -> tuple[
         BadInput: A path holds no file of rows.
         BadData: A file cannot be read, or has none of the columns.
     """
-    found: dict[Path, RowFile] = {}
+    found: dict[str, RowFile] = {}
     for path in paths:
         check_there(path, "name files of training data, or folders of them")
         files = files_below(path) if path.is_dir() else [_file(path)]
         for file in files:
-            found.setdefault(file.path.resolve(), file)
+            found.setdefault(os.path.realpath(file.path), file)  # Path.resolve raises where links go in a circle
         if not files:
             raise BadInput(f"{path} holds no training data: it needs files with the endings {first_few(ENDINGS, 9)}")
     return tuple(_with_columns(file, columns) for file in found.values())

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from flagbench import BadInput, first_few, printable
 from flagbench.results.contradictions import contradiction
 from flagbench.results.figures import PERCENT
-from flagbench.results.fitting import Column, fitted
 from flagbench.results.intervals import student, welch
 from flagbench.results.runs import Run
 from flagbench.results.statistics import ROUNDING, holm
@@ -265,33 +264,32 @@ def _mean(parts: Sequence[NDArray[np.float64]]) -> float | None:
     return float(np.mean(there)) if there else None
 
 
-def render(rows: Sequence[Untouched], label: str, width: int) -> list[Table]:
-    """A table of the tasks, or several where a terminal has no room for one.
+def render(rows: Sequence[Untouched], label: str) -> Table:
+    """A table of the tasks.
 
     Args:
         rows: Those.
         label: Of the run.
-        width: Columns of the terminal.
     """
-    headings = ("task", "items", "leaked", "score", "untouched", "95% interval", "leaked − untouched", "p")
-    cells = [
-        (
-            printable(row.task),
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(title=Text(f"{label}: scores without what is in the training data"), title_justify="left")
+    for heading in ("task", "items", "leaked", "score", "untouched", "95% interval", "leaked − untouched", "p"):
+        made.add_column(heading, justify="left" if heading == "task" else "right", overflow="fold")
+    for row in rows:
+        interval = "" if row.low is None else f"{PERCENT.figure(row.low)} to {PERCENT.figure(row.high)}"
+        made.add_row(
+            Text(row.task),
             f"{row.items:,}",
             f"{row.touched:,}",
             PERCENT.figure(row.score),
             PERCENT.figure(row.on_untouched),
-            "" if row.low is None else f"{PERCENT.figure(row.low)} to {PERCENT.figure(row.high)}",
+            interval,
             _gain(row),
             "" if row.adjusted is None else f"{row.adjusted:.3f}" if row.adjusted >= 0.001 else "< 0.001",
         )
-        for row in rows
-    ]
-    columns = [
-        Column(heading, its, left=heading == "task")
-        for heading, its in zip(headings, zip(*cells, strict=True), strict=True)
-    ]
-    return fitted(f"{label}: scores without what is in the training data", columns, width)
+    return made
 
 
 def _gain(row: Untouched) -> str:

@@ -58,17 +58,18 @@ def lengths_of(reference: Reference, search: Search, explanation: Explanation | 
     unit = np.ones(len(rows))
     given = np.linalg.norm(search.served[list(rows)], axis=1)
     cut = width < local.shape[1] and not search.asked_width
-    expected = raw if search.raw_lengths else unit
-    if search.asked_width and _alike(given, raw / np.linalg.norm(local, axis=1)):
+    before = raw / np.linalg.norm(local, axis=1)  # normalised, and then cut
+    if search.asked_width and _alike(given, before):
         return Lengths()  # a server that was asked for fewer numbers may or may not normalise what is left
-    if _alike(given, expected):
+    normalises = reference.spec.gives_unit_vectors
+    if (search.raw_lengths and _alike(given, raw)) or (normalises and _alike(given, unit)):
         return Lengths(differ=cut)
     shown = f"lengths {given.min():.3g} to {given.max():.3g}"
     if not explanation:
         return Lengths(differ=True)
-    if _alike(given, raw) or _alike(given, raw / np.linalg.norm(local, axis=1)):
+    if normalises and (_alike(given, raw) or _alike(given, before)):
         return Lengths(True, Cause("not-normalised", f"vectors are not normalised ({shown}), the checkpoint's are"))
-    if _alike(given, unit):
+    if not normalises and (_alike(given, unit) or _alike(given, before)):
         return Lengths(True, Cause("normalised", "vectors are normalised, the checkpoint's are not"))
     return Lengths(True, None, f"the vectors have {shown}, which nothing explains")
 

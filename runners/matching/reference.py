@@ -116,6 +116,15 @@ class Reference(ABC):
     def distances(self, served: Values, local: Values) -> NDArray[np.float64]:
         """How far values lie apart, ``[n]``: half the square of a relative error, as 1 - cosine is."""
 
+    def as_served(self, values: Values, served: Values) -> Values:
+        """Values of its own in the form in which a server gives its: what is there for noise to be measured in.
+
+        Args:
+            values: Its own.
+            served: The server's.
+        """
+        return values
+
     @abstractmethod
     def _specified(self, spec: ModelSpec, hypothesis: Hypothesis) -> ModelSpec:
         """Settings under a hypothesis."""
@@ -278,6 +287,10 @@ class ScorerReference(Reference):
         probabilities = np.abs(served[:, 0] - sigmoid(local)[:, 0])
         nearer = probabilities if probabilities.max(initial=0) < logits.max(initial=0) else logits
         return np.asarray(nearer**2 / 2)
+
+    def as_served(self, values: Values, served: Values) -> Values:
+        """As probabilities, where the server gives such: they move by less than logits do."""
+        return sigmoid(values) if ((served >= 0) & (served <= 1)).all() else values
 
     def _query_instruction(self) -> str:
         return self.spec.instruction("", "Reranking", "query")

@@ -147,7 +147,8 @@ class Search:
                 values = self.reference.in_format(self.short, dtype)
             except RuntimeError:  # a processor, or a layer, that does not compute in it
                 continue
-            found[dtype] = self.reference.distances(values, plain)
+            served = self.reference.as_served(values, self.served[self.short])
+            found[dtype] = self.reference.distances(served, plain)
         return found
 
     def bound(self, level: DType) -> float:

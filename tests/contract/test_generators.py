@@ -185,17 +185,18 @@ def place(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     yield write(tmp_path_factory.mktemp("generators") / kind) if write else None
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def make(kind: str, place: Any) -> Iterator[Callable[..., Any]]:
-    """Loads the model, as often as a test wants it."""
-    made: list[Any] = []
+    """Loads the model, once for each size of its batches."""
+    made: dict[int | None, Any] = {}
 
     def load(batch_size: int | None = None) -> Any:
-        made.append(KINDS[kind].make(place, batch_size))
-        return made[-1]
+        if batch_size not in made:
+            made[batch_size] = KINDS[kind].make(place, batch_size)
+        return made[batch_size]
 
     yield load
-    for model in made:
+    for model in made.values():
         if isinstance(model, Closable):
             model.close()
 

@@ -181,7 +181,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(base: Path, worse: Path, rules
         ((base, twice, rules), "holds 2 runs"),
         ((twice, base, rules), "holds 2 runs"),
         ((base, other, rules), "no task in common"),
-        ((base, worse, tmp_path / "gone.toml"), "cannot be read"),
+        ((base, worse, tmp_path / "gone.toml"), "does not exist: name a TOML file of rules with --rules"),
         ((base, worse, wrong), "is not TOML"),
         ((base, worse, stranger), "rule 1: unknown key 'max-dorp'; did you mean max-drop?"),
         ((base, worse, unknown), "rule 2: unknown task 'AB'"),

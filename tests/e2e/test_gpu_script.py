@@ -100,9 +100,12 @@ def test_peers_run_the_same_inputs(tmp_path: Path) -> None:
     assert any("it has no prompt of an LLM reranker" in line for line in content["skipped"])
 
 
-def test_what_there_is_no_time_for_is_named(tmp_path: Path) -> None:
-    done = run(tmp_path, "--tiny", "--seconds", "0")
-    assert done.returncode == 1
+def test_what_there_is_no_time_for_is_named(tmp_path: Path, script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--output", str(tmp_path / "out"), "--tiny", "--seconds", "0"])
+    with pytest.raises(SystemExit) as left:
+        script("gpu").main()
+    assert left.value.code == 1
     content = json.loads((tmp_path / "out" / "gpu.json").read_text(encoding="utf-8"))
     assert content["rows"] == []
     for name in (*EMBEDDERS, *RERANKERS):

@@ -14,7 +14,7 @@ from flagbench.models.loading.resolve import resolve_model
 from tests.checkpoints import add_sentence_transformers, write_bert
 from tests.e2e.commands import here, one_line
 from tests.embedding_server import answer_of, texts_of
-from tests.fake_server import FakeServer
+from tests.fake_server import FakeServer, Reply
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -70,5 +70,9 @@ def test_what_cannot_be_compared_is_a_line(tiny: Path, tmp_path: Path) -> None:
     assert "no server answers at" in one_line(here("match", "http://127.0.0.1:9/v1", tiny))
     assert "--dtype" in one_line(here("match", "http://127.0.0.1:9/v1", tiny, "--dtype", "bf16"))
     server = FakeServer(answer=answer_of())
+    server.answer = lambda _: Reply(raw=b'{"data": []}')
+    failing = here("match", server.url, tiny)
+    assert failing.returncode == 2  # 1 is that of a server that differs
+    assert "the server gives 0 embeddings for" in failing.stderr.splitlines()[-1]
     assert "take --api-kind openai or tei" in one_line(here("match", server.url, tiny, "--api-kind", "jina"))
     server.close()

@@ -309,6 +309,12 @@ def test_a_phone_has_cards_that_fit_and_are_sorted(browser: Chrome, tmp_path: Pa
         .filter((each) => each.scrollWidth > each.clientWidth + 1)
         .map((each) => each.getAttribute("aria-labelledby"))"""
     assert set(ask(browser, sideways)) <= {"types-1"}  # a heat map stays a table
+    # A row of buttons that goes on fades at its end, and is moved until the last one is clear of that.
+    fades = """const row = document.querySelector(".runs.cards thead tr"), more = row.scrollWidth > row.clientWidth;
+        row.scrollLeft = 10000;
+        const left = row.getBoundingClientRect().right - row.lastElementChild.getBoundingClientRect().right;
+        return [more, getComputedStyle(row).maskImage.includes("gradient"), left >= 36]"""
+    assert ask(browser, fades) == [True, True, True]
     card = browser.find_element("css selector", "[data-task=Task00] .row")
     lines = card.text.split("\n")
     assert lines[:2] == ["Task00", "Retrieval"]

@@ -123,9 +123,20 @@ def test_a_server_that_answers_nothing_leaves_nothing(tmp_path: Path) -> None:
     server = FakeServer(answer=lambda _: Reply("no", status=400))
     result = here("speed", "m", "--api-base", server.url, "--output", tmp_path / "out", *TASK, *SHORT)
     server.close()
-    assert result.returncode != 0
+    assert result.returncode == 2
     assert "answers no request of the warm-up" in result.stderr
     assert not [file for file in tmp_path.rglob("*") if file.is_file()]
+
+
+def test_a_reply_of_one_text_has_a_size_that_thousands_may_have(tmp_path: Path) -> None:
+    huge = Reply(raw=b'{"data": "' + b"x" * (3 << 20) + b'"}')
+    server = FakeServer(answer=lambda _: huge)
+    flags = ("--api-base", server.url, "--output", tmp_path / "out", *TASK, *SHORT, "--concurrency", "2")
+    result, more = here("speed", "m", *flags), here("speed", "m", *flags, "--reply-size", "4MiB")
+    server.close()
+    assert (result.returncode, more.returncode) == (2, 2)
+    assert "an answer is larger than 2 MiB" in result.stderr
+    assert "a str where embeddings should be" in more.stderr
 
 
 @pytest.mark.parametrize("kind", ["tei", "jina"])

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import io
 import os
+import pkgutil
 import random
 import re
 import resource
@@ -22,6 +24,7 @@ import traceback
 from collections import Counter
 from pathlib import Path
 
+import flagbench
 from tests.fuzz.mutations import damaged, misplaced
 from tests.fuzz.targets import TARGETS, Target
 
@@ -61,6 +64,7 @@ def main() -> int:
 
 
 def _import_what_is_heavy() -> None:
+    """Libraries and all of the product, which each input's process would import anew."""
     import datasets  # noqa: F401
     import faiss  # noqa: F401
     import mteb  # noqa: F401
@@ -71,6 +75,10 @@ def _import_what_is_heavy() -> None:
     import transformers.models.xlm_roberta.modeling_xlm_roberta  # noqa: F401
 
     torch.set_num_threads(1)  # threads do not outlive a fork
+    for each in pkgutil.walk_packages(flagbench.__path__, "flagbench."):
+        if not each.name.endswith("__main__"):
+            with contextlib.suppress(ImportError):  # of what an extra brings
+                importlib.import_module(each.name)
 
 
 def _built(target: Target, folder: Path) -> Path:

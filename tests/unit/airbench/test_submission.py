@@ -246,7 +246,7 @@ def test_chooses_the_one_that_is_meant(folder: Path, tmp_path: Path) -> None:
         choose(root, retriever="m", reranker="r")
     with pytest.raises(UnknownName, match=r"unknown benchmark version '24\.06'; did you mean 24.05"):
         choose(root, version="24.06")
-    with pytest.raises(BadInput, match="is not a folder: name one with search results"):
+    with pytest.raises(BadInput, match="does not exist: name one with search results"):
         choose(root / "nowhere")
     for path in root.rglob("*_test.json"):
         path.unlink()

@@ -135,11 +135,21 @@ def test_a_path_of_a_user_begins_at_home_where_it_says_so(tmp_path: Path, monkey
     assert str(raised.value) == r"'a\x00b' cannot be the name of a file (embedded null byte)"
     (tmp_path / "file").touch()
     (tmp_path / "loop").symlink_to("loop")
-    for there in ("file", "file/below", "loop", "absent/a"):
+    for there in ("file", "file/below", "absent/a"):
         assert user_path(tmp_path / there) == tmp_path / there
-    for name, why in (("a" * 300, "File name too long"), ("loop/a", "Too many levels of symbolic links")):
+    loops = "Too many levels of symbolic links"
+    for name, why in (("a" * 300, "File name too long"), ("loop", loops), ("loop/a", loops)):
         with pytest.raises(BadInput, match=rf"cannot be the name of a file \({why}\)$"):
             user_path(tmp_path / name)
+
+
+def test_a_path_below_a_folder_that_may_not_be_entered_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", refused)  # root may enter all of them
+    with pytest.raises(BadInput, match=r"priv/in: a folder above it may not be entered \(Permission denied\)"):
+        user_path("priv/in")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a folder and files, and the home and current one."""
     (tmp_path / "model" / "inner").mkdir(parents=True)
     (tmp_path / "train.jsonl").touch()
+    (tmp_path / "runners").touch()
     (tmp_path / ".hidden").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -29,6 +30,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("./modle/", " (did you mean ./model?)"),
         ("~/Modle", " (did you mean ~/model?)"),
         ("train.json", " (did you mean train.jsonl?)"),
+        ("trian.jsonl", " (did you mean train.jsonl?)"),
+        ("nix.jsonl", ""),
+        ("none", ""),
         # The first part that is not there is what is mistyped.
         ("./modle/inner", " (did you mean ./model/inner?)"),
         ("./modle/other", " (did you mean ./model?)"),
@@ -37,6 +41,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("hidden", ""),
         (".hiden", " (did you mean .hidden?)"),
         ("zebra", ""),
+        ("gone.jsonl", ""),
         ("train.jsonl/inner", ""),
         ("model", ""),
         ("a\0b", ""),

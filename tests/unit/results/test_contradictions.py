@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from flagbench.results.contradictions import contradicted
+from flagbench.results.record import PartInterval, TaskRecord
 from flagbench.results.values import Values
 from tests.unit.results.test_runs import made_task
 
@@ -52,3 +54,28 @@ def test_what_values_say_of_the_score_beside_them(scores: Any, parts: Mapping[st
     record, _ = made_task("A", scores)
     assert contradicted(record, Values("A", parts)) == said
     assert contradicted(record, None) == ""
+
+
+def _with_interval(*, low: float, error: float, parts: int = 1) -> TaskRecord:
+    """A record of the mean of ``_HALF``, whose own interval is Student's with one degree of freedom."""
+    record, _ = made_task("A", 0.5)
+    each: PartInterval = {"error": error, "items": 2, "clusters": 2}
+    by_split = {f"dev{at or ''}": {"default": each} for at in range(parts)}
+    return replace(record, interval={"low": low, "high": 1.0, "parts": by_split})
+
+
+def test_an_interval_is_that_of_the_values_beside_it() -> None:
+    values = Values("A", {"dev": {"default": {"ndcg_at_10": _HALF}}})  # their standard error is 0.25, and t is 12.7
+    assert contradicted(_with_interval(low=0.0, error=0.25), values) == ""
+    assert contradicted(_with_interval(low=0.001, error=0.2501), values) == ""  # the order of additions
+    other = "its 95% interval is not that of its values per query"
+    for wrong in (
+        _with_interval(low=0.4, error=0.25),
+        _with_interval(low=0.0, error=0.01),
+        _with_interval(low=0.0, error=0.25, parts=2),
+    ):
+        assert contradicted(wrong, values) == other
+        assert contradicted(wrong, None) == ""
+        assert contradicted(replace(wrong, interval=None), values) == ""
+    whole = replace(_with_interval(low=0.4, error=0.1), scores={"dev": {"default": 0.5}, "test": {"default": 0.6}})
+    assert contradicted(whole, values) == ""  # a split that did not run again has no values

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from flagbench.models.loading import hub
 from flagbench.runners import doctor
 from flagbench.runners.commands import cli
 
@@ -62,11 +63,14 @@ def test_gpus(found: dict[str, Any], driver: bool, state: str, said: str, fix: s
 @pytest.mark.parametrize(
     ("found", "mirror", "state", "line"),
     [
-        ({"answers": True, "offline": False}, False, "ok", "https://huggingface.co answers"),
-        ({"answers": False, "offline": False}, False, "warn", "set HF_ENDPOINT to a mirror"),
-        ({"answers": False, "offline": False}, True, "warn", "correct HF_ENDPOINT"),
-        ({"answers": True, "offline": True}, False, "warn", "unset HF_HUB_OFFLINE"),
-        ({"fault": "no module"}, False, "FAIL", "pip install"),
+        ({"status": 200, "offline": False}, False, "ok", "https://huggingface.co answers"),
+        ({"status": 0, "offline": False}, False, "warn", "set HF_ENDPOINT to a mirror"),
+        ({"status": 0, "offline": False}, True, "warn", "correct HF_ENDPOINT"),
+        ({"status": 200, "offline": True}, False, "warn", "unset HF_HUB_OFFLINE"),
+        ({"status": 404, "offline": False}, False, "ok", "https://huggingface.co answers"),  # a mirror without a page
+        ({"status": 502, "offline": False}, True, "warn", "answers with HTTP 502"),
+        ({"fault": "ModuleNotFoundError: x"}, False, "FAIL", "x pip install"),
+        ({"fault": "ValueError: Invalid IPv6 URL"}, False, "FAIL", "look at HF_ENDPOINT and all else"),
     ],
 )
 def test_the_hub(found: dict[str, Any], mirror: bool, state: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,6 +90,37 @@ def test_python_that_is_too_old_fails() -> None:
 def test_faiss_is_not_needed() -> None:
     assert doctor.of_faiss({"fault": "no module"}).state == "warn"
     assert doctor.of_faiss({"version": "1.15", "gpus": 2}).said == "1.15, 2 GPUs"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://user:p@ss@mirror.example/x", "https://mirror.example/x"),
+        ("https://token@mirror.example", "https://mirror.example"),
+        ("https://huggingface.co", "https://huggingface.co"),
+        ("mirror.example", "mirror.example"),
+    ],
+)
+def test_the_password_of_a_mirror_is_not_shown(address: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "endpoint", lambda: address)
+    assert hub.address() == shown
+
+
+def test_folders_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    assert doctor.room("results", tmp_path / "link").state == "FAIL"
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage(0, 0, 0))
+    full = doctor.room("results", tmp_path)
+    assert (full.state, full.said) == ("FAIL", f"0 B free at {tmp_path}")
+    monkeypatch.setenv("HF_HOME", "~nobody-of-this-name/hub")
+    assert doctor._hub_cache() == Path("~nobody-of-this-name/hub/hub")  # as huggingface_hub takes it
+    space = tmp_path / ("0" * 32)
+    space.mkdir()
+    assert doctor.of_store(tmp_path).state == "ok"
+    monkeypatch.setattr("os.access", lambda folder, _: folder != space)
+    locked = doctor.of_store(tmp_path)
+    assert (locked.state, locked.said) == ("FAIL", f"1 folder of {tmp_path} cannot be written, such as {space.name}")
 
 
 def test_disks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

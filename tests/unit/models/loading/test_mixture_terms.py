@@ -49,7 +49,7 @@ def test_models_and_weights_are_read_and_written(text: str, terms: list[tuple[fl
         ("0.5*a+0.5*b.gguf", "GGUF"),
         ("+".join(["0.0099*a"] * 101), "more than 100"),
         ("BAAI/bge-m3", "has no weights"),
-        ("absent.toml", "No such file"),
+        ("absent.toml", "absent.toml does not exist: name a TOML file"),
         ("*" * 10_000, "no finite number|no term"),
     ],
 )

@@ -10,7 +10,6 @@ from rich.console import Console
 
 from flagbench.results.compare.compare import Comparison, compare
 from flagbench.results.compare.screen import render
-from flagbench.results.fitting import Column, fitted, folded, widths
 from tests.unit.results.compare.test_compare import runs_of, with_values
 from tests.unit.results.test_runs import made_task
 
@@ -64,31 +63,3 @@ def test_tests_of_a_narrow_terminal_say_what_is_left_out_and_break_no_number(tmp
     assert max(map(len, rows)) <= 70
     (line,) = (line for line in text.splitlines() if line.startswith("left out"))
     assert line == "left out, as the terminal is narrow: p, + / = / -; --format csv has all columns"
-
-
-def test_names_are_folded_after_a_sign_that_joins_words_or_anywhere() -> None:
-    assert folded("cocktail/0.25-base_0.75-tuned", 20) == "cocktail/0.25-base_\n0.75-tuned"
-    assert folded("short", 20) == "short"
-    assert folded("a" * 30, 13) == f"{'a' * 13}\n{'a' * 13}\n{'a' * 4}"
-    assert folded("a" * 15, 3) == f"{'a' * 12}\n{'a' * 3}"  # 12 columns are there
-    assert folded("通用向量模型评测工具", 13) == "通用向量模型\n评测工具"  # two columns each
-
-
-def test_the_widest_columns_are_made_narrower_first() -> None:
-    assert widths([10, 30, 20], [5, 5, 5], 60 + 3 * 3 + 1) == [10, 30, 20]
-    assert widths([10, 30, 20], [5, 5, 5], 50 + 3 * 3 + 1) == [10, 20, 20]
-    assert widths([10, 30, 20], [5, 28, 5], 50 + 3 * 3 + 1) == [10, 28, 12]
-    assert widths([10, 30, 20], [10, 30, 20], 59 + 3 * 3 + 1) is None
-
-
-def test_a_list_breaks_between_words_and_is_split_where_words_are_too_long() -> None:
-    words = [Column("name", ("one-model",), left=True), Column("settings", ("a few words " * 5,), left=True)]
-    assert len(fitted("list", words, 40)) == 1
-    parts = fitted("list", [*words[:1], Column("one", ("x" * 30,)), Column("two", ("y" * 30,))], 60)
-    out = Console(file=io.StringIO(), width=60, color_system=None)
-    for part in parts:
-        out.print(part)
-    text = str(out.file.getvalue())  # type: ignore[attr-defined]
-    assert [line.strip() for line in text.splitlines() if line.startswith("list")] == ["list (1 of 2)", "list (2 of 2)"]
-    assert text.count("one-model") == 2
-    assert sum(line.count("x") for line in text.splitlines()) == 30

@@ -20,7 +20,7 @@ from flagbench.results.gate.means import means_of
 from flagbench.results.gate.published import as_baseline
 from flagbench.results.gate.rules import read_rules
 from flagbench.results.page.benchmark import Benchmark
-from flagbench.results.record import Average, RunRecord, TaskRecord
+from flagbench.results.record import Average, Interval, RunRecord, TaskRecord
 from flagbench.results.runs import Run, find_run, labelled, saved
 from flagbench.results.values import Values
 from tests.conftest import ROOT
@@ -96,6 +96,12 @@ _FAILED = (task(None, status="error", error="e"),)
 _HIDDEN = (task(), task(None, name="B"))
 _SAMPLE = {"profile": "quick", "items": 10, "of": 100, "error": 0.1}
 _AT_A_HALF = (flat(0.5, 20), flat(0.5, 20))
+_FROM_0_TO_1 = {f"q{at}": at / 19 for at in range(20)}
+_NARROW: Interval = {
+    "low": 0.49,
+    "high": 0.51,
+    "parts": {"dev": {"default": {"error": 0.005, "items": 20, "clusters": 20}}},
+}
 _LCQMC = 'tasks = ["LCQMC"]'
 
 
@@ -234,6 +240,12 @@ SITUATIONS: list[tuple[Case, str, str, int]] = [
     (
         Case(after=(task(0.9),), values=(flat(0.5, 20), {})),
         "a score with a file of values per query that has none of it",
+        "inconclusive",
+        2,
+    ),
+    (
+        Case(after=(replace(task(), interval=_NARROW),), values=(_FROM_0_TO_1, _FROM_0_TO_1)),
+        "an interval is not that of the values per query beside it",
         "inconclusive",
         2,
     ),

@@ -13,6 +13,7 @@ import pytest
 from flagbench.results.averages import Averages
 from flagbench.results.page.benchmark import Benchmark
 from flagbench.results.runs import find_run
+from flagbench.results.values import Values
 from flagbench.runners.commands import cli, finished, report
 from tests.e2e.commands import here
 from tests.unit.results.test_runs import made_task, write_run
@@ -25,6 +26,22 @@ def test_nothing_in_a_csv_is_a_formula(tmp_path: Path) -> None:
         cells = [cell for row in rows for cell in row if "=" in cell]
         assert any("=A" in cell for cell in cells)
         assert not [cell for cell in cells if cell.startswith("=")]
+
+
+def test_values_that_are_not_those_of_the_score_are_named(tmp_path: Path) -> None:
+    values = {"ndcg_at_10": {"q0": 0.25, "q1": 0.75}}
+    run = write_run(tmp_path, "org/m", made_task("A", 0.5, values=values), made_task("B", 0.5, values=values))
+    before = here("show", run)
+    assert before.stderr == ""
+    file = run / Values.file("B")
+    file.write_text(file.read_text(encoding="utf-8").replace("0.75", "0.85"), encoding="utf-8")
+    for more in ((), ("--format", "csv")):
+        after = here("show", run, *more)
+        assert (after.returncode, after.stdout) == (0, here("show", run, *more).stdout)
+        assert after.stderr.startswith("flagbench: B: ")
+        assert len(after.stderr.splitlines()) == 1
+    file.unlink()
+    assert here("show", run).stderr == ""
 
 
 @pytest.fixture

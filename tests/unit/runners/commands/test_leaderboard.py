@@ -16,7 +16,7 @@ import pytest
 from flagbench import BadInput
 from flagbench.results.page.benchmark import Benchmark
 from flagbench.results.worst_queries import Examples
-from flagbench.runners.commands.leaderboard import Leaderboard, Server, listen
+from flagbench.runners.commands.leaderboard import Leaderboard, Server, listen, record_files
 from tests.unit.page_runs import page_run, page_task, worst_of
 from tests.unit.page_tree import Element, read_page
 
@@ -380,6 +380,19 @@ def test_the_name_of_this_machine_and_the_one_that_is_listened_on_are_answered_t
         assert answer(made, "/version", host="other.example")[1] == "this server answers to its own address alone\n"
         response, text = answer(made, method="POST")
         assert (response.status, text) == (405, "only GET\n")
+
+
+def test_a_folder_that_may_not_be_read_is_named_as_a_run_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, scandir = record_files(folder), os.scandir
+
+    def refused(path: str) -> Any:
+        if Path(path).name == "locked":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    (folder / "locked").mkdir()
+    monkeypatch.setattr(os, "scandir", refused)  # root may read all of them
+    assert record_files(folder) == sorted([*before, folder / "locked" / "flagbench" / "run.json"])
 
 
 def test_a_model_whose_organisation_is_hidden_is_on_the_board(tmp_path: Path) -> None:

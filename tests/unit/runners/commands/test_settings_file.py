@@ -31,6 +31,11 @@ def _refused(path: Path, *arguments: str) -> str:
     return line
 
 
+@pytest.mark.parametrize("flag", ["--config", "--like"])
+def test_a_name_that_no_file_can_have_is_one_line(flag: str) -> None:
+    assert "cannot be the name of a file" in one_line(here("evaluate", flag, "x" * 300, "flagbench/random"))
+
+
 @pytest.mark.parametrize("command", ["evaluate", "validate"])
 def test_each_key_is_a_flag(tmp_path: Path, command: str) -> None:
     text = """

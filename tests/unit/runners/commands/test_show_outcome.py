@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import Model
+from flagbench.models.served.resolve import Address, served_model
 from flagbench.models.spec import ModelSpec
 from flagbench.results.data_state import DataState
 from flagbench.results.record import TaskRecord
@@ -37,6 +39,7 @@ from flagbench.runners.run.expected import Measured
 from flagbench.runners.run.plan import Plan, resolve
 from flagbench.runners.store.upkeep import Damage, SpaceInfo, Verified
 from flagbench.runners.task import Task
+from flagbench.runners.terminal import console as own_console
 from tests.unit.runners.commands.test_show import cells, said
 from tests.unit.spec_values import SPEC
 
@@ -231,6 +234,20 @@ def test_what_is_left_out_is_said_before_the_run_and_in_the_plan(console: Consol
     assert shown[at + 4] == "output    /out"
 
 
+@pytest.mark.parametrize(
+    ("revision", "head"),
+    [
+        ("", "api/m behind a server: cosine, normalised, interface openai"),
+        ("v3", "api/m at v3 behind a server: cosine, normalised, interface openai"),
+    ],
+)
+def test_a_server_is_named_once_in_the_header(console: Console, revision: str, head: str) -> None:
+    address = Address("http://127.0.0.1:9/v1", revision=revision or None)
+    plan = looked_at(model=served_model("org/m", address, Overrides(normalize=True)))
+    show_start(plan, console)
+    assert said(console)[0] == head
+
+
 def test_a_finished_task_takes_no_time_and_its_texts_count(console: Console) -> None:
     steps = [
         SimpleNamespace(task=task(name), state=state, reason=reason)
@@ -277,7 +294,7 @@ def test_a_list_that_has_counts_of_its_own_gets_no_others(
 
 
 def test_a_list_in_a_narrow_terminal_is_folded_and_split_and_nothing_is_cut() -> None:
-    narrow = Console(file=io.StringIO(), width=40, highlight=False)
+    narrow = own_console(file=io.StringIO(), width=40)
     show._print_table(narrow, "[t]", ["[h]", "task"], [["x" * 30 + " [b]", "y" * 20]])
     lines = said(narrow)
     assert lines[0].strip() == "[t]"

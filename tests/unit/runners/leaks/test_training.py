@@ -76,6 +76,12 @@ def test_folders_and_a_file_that_is_named_twice(tmp_path: Path) -> None:
     assert [file.rows.path.name for file in files] == ["a.txt", "b.txt"]
 
 
+def test_a_link_to_itself_among_them_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").symlink_to("a.jsonl")
+    with pytest.raises(BadData, match=r"a\.jsonl cannot be read \(Too many levels of symbolic links\)"):
+        training_files([tmp_path])
+
+
 def test_batches_end_between_rows(tmp_path: Path) -> None:
     lines = "".join(json.dumps({"query": f"q{number}", "pos": ["x" * 9] * 3}) + "\n" for number in range(10))
     file = training_files([written(tmp_path / "a.jsonl", lines)])[0]
@@ -121,5 +127,5 @@ def test_what_is_no_file_of_rows(tmp_path: Path) -> None:
         training_files([tmp_path])
     with pytest.raises(BadData, match=r"has no column body \(it has query, pos\)"):
         read(written(tmp_path / "a.jsonl", '{"query": "a", "pos": ["b"]}'), "body")
-    with pytest.raises(BadInput, match=r"absent\.jsonl does not exist"):
+    with pytest.raises(BadInput, match=r"absent\.jsonl does not exist: name files of training data"):
         training_files([tmp_path / "absent.jsonl"])

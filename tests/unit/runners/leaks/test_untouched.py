@@ -123,8 +123,7 @@ def test_values_that_are_all_alike() -> None:
 def test_a_narrow_terminal_gets_several_tables_and_whole_words(width: int) -> None:
     values, is_touched = drawn(1, 60, 300, 0.1)
     out = console(file=io.StringIO(), width=width, text=True)
-    for part in render([compared("ThuNewsClusteringS2S", {("test", "default"): (values, is_touched)})], "org/m", width):
-        out.print(part)
+    out.print(render([compared("ThuNewsClusteringS2S", {("test", "default"): (values, is_touched)})], "org/m"))
     lines = str(out.file.getvalue()).splitlines()  # type: ignore[attr-defined]
     assert max(map(len, lines)) <= width
     names = [line for line in lines if "ThuNewsClusteringS2S" in line]

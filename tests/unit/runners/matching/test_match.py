@@ -185,6 +185,18 @@ def test_fp16_is_told_from_bf16_and_rounded_numbers_from_both(cls: tuple[Model, 
     assert report.same
 
 
+@pytest.mark.parametrize("width", [0, 24])
+def test_a_server_that_normalises_what_the_checkpoint_does_not_is_named(tmp_path: Path, width: int) -> None:
+    folder = add_sentence_transformers(write_bert(tmp_path / "raw", positions=256), pooling="cls", normalize=False)
+    model, server = found(folder), Planted(folder, pooling="cls", limit=64)
+    assert compared(model, lambda texts: server.embed(texts, Faults(raw=True))).same
+    report = compared(model, lambda texts: server.embed(texts, Faults(width=width)))
+    assert not report.same
+    said = {cause.kind: cause.said for cause in report.causes}
+    assert said.keys() == ({"dimensions", "normalised"} if width else {"normalised"})
+    assert said["normalised"] == "vectors are normalised, the checkpoint's are not"
+
+
 def test_another_model_is_one_and_a_relative_is_not_explained(cls: tuple[Model, Planted], tmp_path: Path) -> None:
     model, server = cls
     other = add_sentence_transformers(write_bert(tmp_path / "other", seed=5, positions=256), pooling="cls")
@@ -258,6 +270,7 @@ def test_a_text_embeddings_inference_is_asked_for_vectors_of_any_length(cls: tup
         ({"lowercase": True}, ["lowercase"]),
         ({"before": "query: "}, ["instruction"]),
         ({"dtype": torch.bfloat16}, ["half-precision"]),
+        ({"dtype": torch.float16}, ["half-precision"]),
         ({"cut": 58, "lowercase": True}, ["cut", "lowercase"]),
         ({"cut": 58, "before": "query: "}, ["instruction", "cut"]),
         ({"lowercase": True, "before": "query: "}, ["instruction", "lowercase"]),
