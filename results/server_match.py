@@ -20,6 +20,9 @@ VERSION = 1
 FILE = "match.json"
 """Name of the file beside the run.json that it belongs to."""
 
+_UNNAMED = "server"
+"""The revision of what a server runs, where neither it nor the user says one."""
+
 Measure = Literal["cosine", "score"]
 
 _LARGEST = 1 << 20
@@ -159,9 +162,11 @@ def outdated(report: ServerMatch, record: RunRecord) -> str:
             "model: run it again with that one"
         )
     if revision != served.revision:
+        named = "without --api-revision" if revision == _UNNAMED else f"with --api-revision {printable(revision)}"
+        how = "" if served.interface == "tei" else f" {named}, if it is this model"  # tei says it itself
         return (
             f"the report of flagbench match is of revision {served.revision} on the server, and this run of "
-            f"{revision}: run it again"
+            f"{printable(revision)}: run it again{how}"
         )
     asked = record.spec["served"]
     return _other_settings(other_setting(report.asked, asked if isinstance(asked, Mapping) else {}))

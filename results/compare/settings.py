@@ -189,7 +189,7 @@ def _model(before: Any, after: Any, whose: str) -> Iterator[str]:
             {**each, "adapter": _RANKINGS.get(str(each.get("adapter")), each.get("adapter"))} for each in (one, other)
         )
     if one.get("adapter") != other.get("adapter"):  # each has settings of its own, which the other has no use for
-        shared = one.keys() & other.keys()
+        shared = (one.keys() & other.keys()) - _untold(one) - _untold(other)
         one, other = ({key: value for key, value in each.items() if key in shared} for each in (one, other))
     yield from _views(one.get("view"), other.get("view"), whose)
     yield from _mixtures(one.get("mixture"), other.get("mixture"), whose)
@@ -199,6 +199,13 @@ def _model(before: Any, after: Any, whose: str) -> Iterator[str]:
         yield from _each({"max length": one.get(_BOTH[0])}, {"max length": other.get(_BOTH[0])}, whose, "")
         one, other = ({key: value for key, value in each.items() if key not in _BOTH} for each in (one, other))
     yield from _each(one, other, whose, "")
+
+
+def _untold(model: Mapping[str, Any]) -> set[str]:
+    """Settings that a model's server has and does not tell, which are compared with nothing."""
+    if model.get("adapter") != "served":
+        return set()
+    return {"dtype", *(name for name in ("pooling", *_BOTH) if not model.get(name))}
 
 
 def _views(before: Any, after: Any, whose: str) -> Iterator[str]:

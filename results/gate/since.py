@@ -35,7 +35,8 @@ def check_releases(rules: Rules, releases: Collection[str]) -> None:
         )
     if "" not in named:
         raise BadInput(
-            f"no rule of {rules.file} compares with --baseline: drop since from one, or name its release there"
+            f"no rule of {rules.file} compares with --baseline, as each has since: add one that does, or drop since "
+            "from those of one release and give that release as --baseline"
         )
 
 

@@ -20,8 +20,12 @@ def _max_latency_p99(baseline: Run, candidate: Run, rule: Rule, limit: float) ->
     before, after = _measured(baseline, candidate, rule)
     level = after.at(rule.concurrency)
     if level is None:
-        there = ", ".join(f"{each.concurrency}" for each in after.levels if each.rate is None) or "an open loop alone"
-        raise Unknown(f"nothing was measured at concurrency {rule.concurrency}, but {there}")
+        loops = ", ".join(f"{each.concurrency}" for each in after.levels if each.rate is None)
+        there = f"at {loops}" if loops else "an open loop"
+        raise Unknown(
+            f"nothing was measured at concurrency {rule.concurrency}, but {there}: "
+            f"measure it with flagbench speed --concurrency {rule.concurrency}"
+        )
     if level.requests < FEWEST_FOR_P99:
         raise Unknown(
             f"{level.requests} requests at concurrency {rule.concurrency} are too few for a p99: measure longer"
@@ -73,7 +77,9 @@ def _measured(baseline: Run, candidate: Run, rule: Rule) -> tuple[Speed | None, 
     before, after = own_speed_of(baseline), speed_of(candidate)
     if after is None:
         model = printable(candidate.record.model)
-        raise Unknown(f"the candidate has no speed.json: measure {model} with flagbench speed")
+        raise Unknown(
+            f"the candidate has no speed.json: measure {model} with flagbench speed, and the --output of its run"
+        )
     if said := unlike(after, candidate.record, "the candidate"):
         raise Unknown(said)
     if after.failed:

@@ -37,7 +37,8 @@ def render(ranking: Ranking, neighbours: int) -> list[Table]:
     to = f" ({span[0]} to {span[1]})" if span and span[0] < span[1] else ""
     table.add_row(label, _within(ranking.ours.mean, ranking.within), f"{ranking.ours.place} of {others}{to}")
     table.add_row("Borda count", f"{ranking.ours.points:,.1f}", f"{ranking.ours.borda} of {others}")
-    title = "The models around it" if ranked == whole else f"The models around it, by these {ranked} tasks alone"
+    those = "this task" if ranked == 1 else f"these {ranked} tasks"
+    title = "The models around it" if ranked == whole else f"The models around it, by {those} alone"
     near = Table(title=title, title_justify="left", title_style="bold")
     short = ranking.table.headings  # leaves space for the names of models
     marks = ["zero-shot"] if ranking.zero_shot else []

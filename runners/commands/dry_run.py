@@ -10,7 +10,7 @@ from flagbench import BadInput, counted
 from flagbench.flags import real
 from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.points import join
-from flagbench.runners.commands.sent import show_sent
+from flagbench.runners.commands.sent import check_counted, show_sent
 from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
@@ -97,6 +97,8 @@ def show_dry_run(requests: Callable[[], Sequence[RunRequest]], subject: str, pri
             if not is_served(each):
                 check_counts(each.benchmark)
             _check_number(prices, served=is_served(each))
+            if prices is not None and is_served(each):
+                check_counted(each)
     err = console(stderr=True)
     for each in plans:
         evidence = [line for model in (each.model, each.reranker) if model for line in model.evidence]

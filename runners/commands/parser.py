@@ -37,6 +37,7 @@ class Parser(argparse.ArgumentParser):
         self._fill, self._expand = fill, expand
         self.complete = True
         self.joins = True
+        self._given: Sequence[str] = ()
 
     def twin(self) -> Parser:
         """A parser of the same command, without its flags until it parses."""
@@ -68,9 +69,17 @@ class Parser(argparse.ArgumentParser):
         """Refuse wrong usage.
 
         Raises:
-            BadInput: Always.
+            UnknownName: A flag that is required is missing, and another is none of this command's.
+            BadInput: Else.
         """
+        if "required" in message and not self._subparsers:  # what is missing may be there, and misspelt
+            unknown = [flag for flag in flags_in(self._given) if flag not in self._option_string_actions]
+            if unknown and " " not in unknown[0]:
+                raise self._unknown(unknown[0])
         raise BadInput(f"{message} (see {self.prog} --help)")
+
+    def _unknown(self, flag: str) -> UnknownName:
+        return UnknownName("flag", flag, self._option_string_actions, f"see {self.prog} --help")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """See that a value is one of the choices; a command that is none is met with the nearest.
@@ -102,9 +111,10 @@ class Parser(argparse.ArgumentParser):
             fill(self, args or ())
         if self.joins and args:
             args = _joined(args, {flag for flag, its in self._option_string_actions.items() if its.type is names})
+        self._given = args or ()
         found, rest = super().parse_known_args(args, namespace)
         if unknown := [each.split("=")[0] for each in rest if each.startswith("--")]:
-            raise UnknownName("flag", unknown[0], self._option_string_actions, f"see {self.prog} --help")
+            raise self._unknown(unknown[0])
         self._check_texts(found)
         return found, rest
 

@@ -15,16 +15,28 @@ if TYPE_CHECKING:
 _MILLION = 1_000_000
 
 
+def check_counted(plan: Plan) -> None:
+    """See that the tokens of a plan can be counted, before its data is read.
+
+    Raises:
+        BadInput: No tokenizer of its models behind servers is named.
+    """
+    from flagbench.models.served.resolve import ServedModel
+
+    served = [model for model in (plan.model, plan.reranker) if isinstance(model, ServedModel)]
+    if not any(model.counted for model in served):
+        raise BadInput(
+            "--price is for a million tokens, and a server does not count them: name the model's --tokenizer"
+        )
+
+
 def show_sent(plan: Plan, found: Sequence[tuple[str, Sent]], price: float | None) -> None:
     """Show what a run would send, task by task and in all.
 
     Args:
         plan: Of the run.
         found: By the name of each task that has no result.
-        price: Of a million tokens; None to say nothing of money.
-
-    Raises:
-        BadInput: There is a price, and tokens are not counted.
+        price: Of a million tokens, which are counted; None to say nothing of money.
     """
     from rich.table import Table
     from rich.text import Text
@@ -35,10 +47,6 @@ def show_sent(plan: Plan, found: Sequence[tuple[str, Sent]], price: float | None
     for _, sent in found:
         total.add(sent)
     tokens = bool(total.tokens) or not total.texts
-    if price is not None and not tokens:
-        raise BadInput(
-            "--price is for a million tokens, and a server does not count them: name the model's --tokenizer"
-        )
     out = console()
     table = Table(title=Text(f"{plan.name} on {plan.benchmark.title}: dry run"), title_justify="left")
     headings = ["task", "texts", "cached", "requests", "characters", *(["tokens"] if tokens else [])]

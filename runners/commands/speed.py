@@ -274,7 +274,7 @@ def _speed(options: argparse.Namespace) -> int:
     try:
         # No bars: what draws them takes the time of what is measured.
         say(err, f"{plan.name} on texts of {plan.benchmark.title}", *(f"  {line}" for line in plan.model.evidence))
-        with Lines(err, len(plan.steps)) as progress, ends_at_once(partial(_last_words, plan)):
+        with Lines(err, len(plan.steps) + 1) as progress, ends_at_once(partial(_last_words, plan)):
             found = measure(plan, settings, progress, _Said(plan))
             write_atomic(target, found.to_json())
     except ModelFault as error:  # 1 is the exit code of figures that are there, with failed requests

@@ -169,7 +169,7 @@ def measured(target: Target, settings: Settings, levels: Sequence[Prepared], pro
         ModelFault: The model answers nothing any more, or too seldom.
     """
     repeats: list[list[_Repeat]] = [[] for _ in levels]
-    progress.stage("measuring", settings.repeats * len(levels))
+    progress.stage("repeats", settings.repeats * len(levels))
     for number in range(settings.repeats):
         for place in sorted(range(len(levels)), reverse=bool(number % 2)):
             repeats[place].append(_repeat(target, settings, levels[place], number))

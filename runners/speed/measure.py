@@ -46,6 +46,7 @@ def measure(
     model, other_load = plan.model, _other_load()
     found = collect(plan, progress, role=settings.role, seed=settings.seed)
     served = isinstance(model, ServedModel)
+    progress.task("measuring")
     progress.stage("counting tokens", 1)
     tokens, adapter = _tokens(plan), _loaded(plan, progress)
     try:

@@ -52,6 +52,16 @@ def run(folder: str = "a", *, score: float = 0.5, settings: Mapping[str, Any] | 
         ({"pooling": "mean", "normalize": False}, {}, "pooling cls → mean, normalize on → off"),
         ({"pooling": None, "video": {"fps": 2.0}}, {}, "pooling cls → none, video fps 1.0 → 2.0"),
         ({"adapter": "m3", "weights": [1.0], "video": None}, {}, "loaded as dense → m3, video fps 1.0 → none"),
+        (
+            {"adapter": "served", "pooling": None, "query_max_length": 0, "passage_max_length": 0, "normalize": False},
+            {},
+            "loaded as dense → served, normalize on → off",
+        ),
+        (
+            {"adapter": "served", "pooling": None, "query_max_length": 90, "passage_max_length": 90},
+            {},
+            "max length 256 → 90, loaded as dense → served",
+        ),
         ({"adapters": []}, {}, ""),
         ({"name": "org/other", "revision": "s", "licence": "mit"}, {}, ""),
         ({}, {"instruction": {"query": "问：\n"}}, "query instruction none → 问：�"),

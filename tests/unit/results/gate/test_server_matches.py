@@ -43,6 +43,8 @@ BEHIND = run_of(
     "api/m", {"revision": "server", "served": {"dimensions": 0}}, (f"{LINE}, weights in float16", "key: none")
 )
 
+NAMED = run_of("api/m", {"revision": "cls", "served": {"dimensions": 0}}, (LINE,))
+
 
 def verdict(
     tmp_path: Path, matched: ServerMatch | None, candidate: Run = LOCAL, limit: float = 0.9999
@@ -95,7 +97,12 @@ def test_a_reranker_is_judged_by_its_largest_difference(tmp_path: Path) -> None:
         (replace(GOOD, served=replace(SERVED, url="http://h:2/v1")), BEHIND, "m at http://h:2/v1, and this run of"),
         (replace(GOOD, served=replace(SERVED, model="n")), BEHIND, "of another server or model"),
         (replace(GOOD, served=replace(SERVED, url="http://h:1/v")), BEHIND, "of another server or model"),
-        (replace(GOOD, served=replace(SERVED, revision="c0")), BEHIND, "of revision c0 on the server"),
+        (
+            replace(GOOD, served=replace(SERVED, revision="c0")),
+            BEHIND,
+            "of revision c0 on the server, and this run of server: run it again without --api-",
+        ),
+        (GOOD, NAMED, "of revision server on the server, and this run of cls: run it again with --api-revision cls"),
         (replace(GOOD, settings={"pooling": "mean"}), LOCAL, "(pooling 'mean' against 'cls')"),
         (replace(GOOD, asked={"dimensions": 64}), BEHIND, "(dimensions 64 against 0)"),
     ],

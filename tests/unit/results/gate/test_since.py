@@ -152,7 +152,7 @@ def test_names_must_lead_somewhere(gate: Gate) -> None:
     for rules, more, said in (
         (_BASELINE + _SINCE, (), "trend compares with the release v1.0: name its run or saved baseline with --release"),
         (_BASELINE, release, 'compares with the release v1.0: add since = "v1.0" to a rule, or drop --release'),
-        (_SINCE, release, "compares with --baseline"),
+        (_SINCE, release, "compares with --baseline, as each has since: add one that does"),
         (_BASELINE + _SINCE, (*release, *release), "--release names v1.0 twice"),
         (_BASELINE + _SINCE, ("--release", f"v1.0={new}"), "--release v1.0 and --candidate are the same run"),
         (_BASELINE + _SINCE, ("--release", f"v1.0={old}/gone"), "does not exist"),

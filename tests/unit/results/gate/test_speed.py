@@ -71,7 +71,7 @@ def test_a_figure_is_held_against_its_limit_with_its_interval(tmp_path: Path, ru
             None,
             speed(spec={"passage_max_length": 8}),
             "",
-            "of other settings than the candidate's (passage_max_length 8",
+            "of other settings than the candidate's (passage max length 8",
         ),
         (None, speed(environment=_OTHER), "any-machine = true", None),
         (speed(environment=_OTHER), speed(), "", "processor p against another"),
@@ -79,7 +79,13 @@ def test_a_figure_is_held_against_its_limit_with_its_interval(tmp_path: Path, ru
         (speed(), speed(environment={}), "", "where the two runs were made is not recorded"),
         (speed(), speed(level(failed=3, failure="no")), "", "3 requests of the measurement failed"),
         (speed(), speed(level(requests=99)), "", "99 requests at concurrency 1 are too few for a p99"),
-        (speed(), speed(level(rate=5.0), loop="open"), "", "nothing was measured at concurrency 1, but an open loop"),
+        (
+            speed(),
+            speed(level(rate=5.0), loop="open"),
+            "",
+            "nothing was measured at concurrency 1, but an open loop: measure it",
+        ),
+        (speed(), speed(level(4), level(9)), "", "at concurrency 1, but at 4, 9: measure it with flagbench speed --"),
     ],
 )
 def test_what_is_not_known_is_inconclusive(

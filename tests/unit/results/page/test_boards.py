@@ -182,6 +182,8 @@ def test_a_page_of_boards(language: Language) -> None:
     aside = tree.one("details", id="asides")
     assert "open" not in aside.attributes
     assert [each.attributes["data-run"] for each in aside.all("tbody", data_run=None)] == ["quick"]
+    alone = read_page(page(leaderboards(runs[-1:], KNOWN), language, version="v"))
+    assert "open" in alone.one("details", id="asides").attributes  # there is nothing else to see
     headings = [each.words for each in tree.all("h2") if each.has("group")]
     assert (
         headings[0]

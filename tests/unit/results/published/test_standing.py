@@ -379,7 +379,7 @@ def test_the_tables_of_a_run_in_part() -> None:
         ["Borda count", "1.0", "3 of 4"],
     ]
     assert (near[0], near[2]) == (
-        "The models around it, by these 1 tasks alone",
+        "The models around it, by this task alone",
         [["3", "o/even (this run)", "50.00", "3", "50.00"]],
     )
     assert remarks(ranking) == [

@@ -20,6 +20,8 @@ from flagbench.runners.request import RunRequest
 from flagbench.runners.run.plan import resolve
 from tests.e2e.commands import here, one_line
 
+_SERVED = ("--api-base", "http://127.0.0.1:9/v1", "--price", "0.02")
+
 _SELECT = ("--benchmark", "cmteb", "--mini", "--tasks", "STSB,LCQMC", "--no-store")
 
 
@@ -113,3 +115,10 @@ def test_a_model_that_answers_has_two_prices(counted: None, tmp_path: Path) -> N
 
 def test_prices_may_be_nothing() -> None:
     assert dry_run.price("0, 1.5") == (0.0, 1.5)
+
+
+def test_tokens_that_nothing_counts_have_no_price_and_no_data_is_read_for_it() -> None:
+    done = here("evaluate", "org/m", *_SERVED, "--benchmark", "cmteb", "--mini", "--tasks", "STSB", "--dry-run")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "name the model's --tokenizer" in done.stderr
+    assert "STSB" not in done.stderr

@@ -25,6 +25,8 @@ def _said(command: str, capsys: pytest.CaptureFixture[str]) -> str:
     ("command", "line"),
     [
         ("evaluate ./x --taks STSB", "unknown flag '--taks'; did you mean --tasks?; see flagbench evaluate --help"),
+        ("report ./x --htm r.html", "unknown flag '--htm'; did you mean --html?; see flagbench report --help"),
+        ("board ./x", "the following arguments are required: --output (see flagbench board --help)"),
         ("evalute ./x", "unknown command 'evalute'; did you mean evaluate?; see flagbench --help"),
         ("score onw x", "unknown benchmark 'onw'; did you mean own?; see flagbench score --help"),
         ("cache inof", "unknown command 'inof'; did you mean info?; see flagbench cache --help"),
