@@ -204,8 +204,9 @@ def of_average(of: Weights, score: float | None, records: Iterable[TaskRecord]) 
         None where that of one of its tasks is not known.
     """
     by_name = {record.name: record for record in records}
-    if len(of.members) == 1 and (alone := by_name.get(next(iter(of)))) and alone.score == score:
-        return of_task(alone)
+    names = list(of.members)
+    if len(names) == 1 and isinstance(names[0], str) and score is not None:  # the mean of a task is its score
+        return of_task(by_name[names[0]]) if names[0] in by_name else None
     sampled = any(by_name[name].sample for name in of if name in by_name)
     squares: list[float] = []
     freedoms: list[float] = []
