@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -122,7 +123,7 @@ def add_baseline(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from flagbench.results.gate.ci import to_annotations, to_junit
+    from flagbench.results.gate.ci import no_commands, to_annotations, to_junit
     from flagbench.results.gate.comment import to_comment
     from flagbench.results.gate.outputs import render, to_json, to_markdown
     from flagbench.results.gate.rules import read_rules
@@ -144,10 +145,11 @@ def _check(options: argparse.Namespace) -> int:
     writes = [partial(_write, target, made[flag](report)) for flag, target in targets.items() if target is not None]
     out = console()
     table, lines = render(report, passes=options.all)
-    if table.row_count:
-        out.print(table)
-    for line in lines:
-        out.print(line, soft_wrap=True)
+    with no_commands() if options.github else nullcontext():
+        if table.row_count:
+            out.print(table)
+        for line in lines:
+            out.print(line, soft_wrap=True)
     if options.github:
         print("\n".join(to_annotations(report)))
         attempt(
