@@ -9,10 +9,8 @@ https://docs.github.com/actions/reference/workflows-and-actions/workflow-command
 
 from __future__ import annotations
 
-import secrets
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from flagbench import printable
 from flagbench.results.gate.judge import Report, Verdict
@@ -61,17 +59,6 @@ def to_annotations(report: Report) -> list[str]:
     if len(kept) < len(off):
         lines.append(_command("more", f"{len(off) - len(kept)} more checks do not pass, see the summary"))
     return lines
-
-
-@contextmanager
-def no_commands() -> Iterator[None]:
-    """Have GitHub's runner take nothing for a command that is printed meanwhile: it looks for some within lines."""
-    until = secrets.token_hex(16)
-    print(f"::stop-commands::{until}", flush=True)
-    try:
-        yield
-    finally:
-        print(f"::{until}::", flush=True)
 
 
 def _counted(element: ET.Element, verdicts: Sequence[Verdict]) -> ET.Element:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -123,7 +124,7 @@ def add_baseline(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from flagbench.results.gate.ci import no_commands, to_annotations, to_junit
+    from flagbench.results.gate.ci import to_annotations, to_junit
     from flagbench.results.gate.comment import to_comment
     from flagbench.results.gate.outputs import render, to_json, to_markdown
     from flagbench.results.gate.rules import read_rules
@@ -145,7 +146,7 @@ def _check(options: argparse.Namespace) -> int:
     writes = [partial(_write, target, made[flag](report)) for flag, target in targets.items() if target is not None]
     out = console()
     table, lines = render(report, passes=options.all)
-    with no_commands() if options.github else nullcontext():
+    with _no_commands() if options.github else nullcontext():
         if table.row_count:
             out.print(table)
         for line in lines:
@@ -156,6 +157,17 @@ def _check(options: argparse.Namespace) -> int:
             partial(_append_summary, to_markdown(report, passes=options.all))
         )  # GitHub's extra: the verdict is not moved by it
     return written(writes, report.exit_code)
+
+
+@contextmanager
+def _no_commands() -> Iterator[None]:
+    """Have GitHub's runner take nothing for a command that is printed meanwhile: it looks for some within lines."""
+    until = secrets.token_hex(16)
+    print(f"::stop-commands::{until}", flush=True)
+    try:
+        yield
+    finally:
+        print(f"::{until}::", flush=True)
 
 
 def _points(text: str) -> float:
