@@ -93,18 +93,18 @@ def measured(values: Values, metric: str, scores: Mapping[str, Mapping[str, floa
     for split, by_subset in scores.items():
         for subset in by_subset:
             by_id = values.parts.get(split, {}).get(subset, {}).get(metric, {})
-            found = _of_part(list(by_id.values()), values.clusters_in(split, subset, by_id)) if by_id else None
-            if found is None:
+            part = _of_part(list(by_id.values()), values.clusters_in(split, subset, by_id)) if by_id else None
+            if part is None:
                 return None
-            parts.setdefault(split, {})[subset] = found[0]
-            ends += [found[1]] if found[1] else []
+            parts.setdefault(split, {})[subset] = part[0]
+            ends += [part[1]] if part[1] else []
     whole = score_of(values.task, scores)
     if whole is None:
         return None
-    joint = _joined(parts, whole)
-    low, high = ends[0] if len(ends) == sum(map(len, scores.values())) == 1 else (joint["low"], joint["high"])
-    least, most = score_range(main)
-    return {**joint, "low": max(low, min(least, whole)), "high": min(high, max(most, whole))}
+    joint = _joined(parts, whole, main)
+    if len(ends) == sum(map(len, scores.values())) == 1:
+        joint["low"], joint["high"] = _possible(ends[0], whole, score_range(main))
+    return joint
 
 
 def merged(before: TaskRecord, after: TaskRecord) -> Interval | None:
@@ -124,13 +124,13 @@ def merged(before: TaskRecord, after: TaskRecord) -> Interval | None:
     if any(subset not in kept.get(split, {}) for split, its in after.scores.items() for subset in its):
         return None
     parts = {split: {subset: kept[split][subset] for subset in its} for split, its in after.scores.items()}
-    return after.interval if parts == after.interval["parts"] else _joined(parts, score)
+    return after.interval if parts == after.interval["parts"] else _joined(parts, score, after.main_score)
 
 
-def _joined(parts: Mapping[str, Mapping[str, PartInterval]], score: float) -> Interval:
-    """Student's interval of the mean of splits and subsets."""
+def _joined(parts: Mapping[str, Mapping[str, PartInterval]], score: float, main: str) -> Interval:
+    """Student's interval of the mean of splits and subsets, as far as the main score can be."""
     each = [part for by_subset in parts.values() for part in by_subset.values()]
-    low, high = _ends(score, *_joint([(1 / len(each), its) for its in each]))
+    low, high = _possible(_ends(score, *_joint([(1 / len(each), its) for its in each])), score, score_range(main))
     return {"low": low, "high": high, "parts": parts}
 
 
@@ -175,7 +175,10 @@ def of_task(record: TaskRecord) -> Uncertainty | None:
         return None
     if record.sample:
         half = record.sample.get("error")
-        return None if half is None else Uncertainty(score - half, score + half, half / _Z, math.inf)
+        if half is None:
+            return None
+        ends = _possible((score - half, score + half), score, score_range(record.main_score))
+        return Uncertainty(*ends, half / _Z, math.inf)
     cells = [(split, subset) for split, by_subset in record.scores.items() for subset in by_subset]
     parts = _parts(record, cells)
     if record.interval is None or parts is None:
@@ -183,7 +186,8 @@ def of_task(record: TaskRecord) -> Uncertainty | None:
     error, freedom = _joint([(1 / len(parts), part) for part in parts])
     if len(parts) == sum(map(len, record.interval["parts"].values())):
         return Uncertainty(record.interval["low"], record.interval["high"], error, freedom)
-    return Uncertainty(*_ends(score, error, freedom), error, freedom)
+    ends = _possible(_ends(score, error, freedom), score, score_range(record.main_score))
+    return Uncertainty(*ends, error, freedom)
 
 
 def of_average(of: Weights, score: float | None, records: Iterable[TaskRecord]) -> Uncertainty | None:
@@ -200,6 +204,9 @@ def of_average(of: Weights, score: float | None, records: Iterable[TaskRecord]) 
         None where that of one of its tasks is not known.
     """
     by_name = {record.name: record for record in records}
+    names = list(of.members)
+    if len(names) == 1 and isinstance(names[0], str) and score is not None:  # the mean of a task is its score
+        return of_task(by_name[names[0]]) if names[0] in by_name else None
     sampled = any(by_name[name].sample for name in of if name in by_name)
     squares: list[float] = []
     freedoms: list[float] = []
@@ -215,7 +222,9 @@ def of_average(of: Weights, score: float | None, records: Iterable[TaskRecord]) 
     if score is None or not squares:
         return None
     error, freedom = _summed(squares, freedoms)
-    return Uncertainty(*_ends(score, error, freedom), error, freedom)
+    ranges = [(weight, *score_range(by_name[name].main_score)) for name, weight in of.items() if name in by_name]
+    whole = sum(weight * least for weight, least, _ in ranges), sum(weight * most for weight, _, most in ranges)
+    return Uncertainty(*_possible(_ends(score, error, freedom), score, whole), error, freedom)
 
 
 def _error_of(record: TaskRecord, member: str | Slice) -> tuple[float, float] | None:
@@ -246,6 +255,12 @@ def _summed(squares: Sequence[float], freedoms: Sequence[float]) -> tuple[float,
     from flagbench.results.intervals import welch
 
     return math.sqrt(math.fsum(squares)), welch(squares, freedoms)
+
+
+def _possible(ends: Ends, score: float, allowed: Ends) -> Ends:
+    """The ends of an interval, as far as a score can be, and with the score between them."""
+    (low, high), (least, most) = ends, allowed
+    return max(low, min(least, score)), min(high, max(most, score))
 
 
 def _ends(score: float, error: float, freedom: float) -> tuple[float, float]:

@@ -4,13 +4,16 @@ A true drop is found where the observed one is beyond what the rule allows: with
 difference of two runs on the same items, a limit ``c`` finds ``c + 0.84 s`` with a power of 80%. The limit of a
 significance test is ``t s``, at the level that Holm's correction leaves where no other test of the gate has failed yet:
 ``alpha`` over the number of tests (Bland, An Introduction to Medical Statistics, chapter 18, has the same sum).
+
+Of items that are right or wrong a score moves by steps of one item, and what is found is a step beyond the limit: half
+a step more is needed, and a whole one for a test, whose sum of signs moves by two (Edwards, 1948, on McNemar's test).
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -24,7 +27,7 @@ from flagbench.results.gate.means import Means
 from flagbench.results.gate.rules import Check, Rule, Rules
 from flagbench.results.gate.since import compared_with
 from flagbench.results.record import PartInterval, TaskRecord
-from flagbench.results.runs import Run
+from flagbench.results.runs import Run, shared_metric
 from flagbench.results.statistics import smallest_p
 from flagbench.results.tested import shared
 from flagbench.results.uncertainty import of_average
@@ -78,10 +81,14 @@ class Sight:
 
 @dataclass(frozen=True)
 class _Spread:
-    """Standard error of the difference of two runs, its degrees of freedom, and how much data it is of."""
+    """Standard error of the difference of two runs, its degrees of freedom, and how much data it is of.
+
+    The step is that of a score whose items are right or wrong; 0 of all others, and of an average of several tasks.
+    """
 
     error: float
     clusters: int
+    step: float = 0.0
 
 
 class _NotKnown(Exception):
@@ -161,13 +168,14 @@ def _smallest(rule: Rule, check: Check, spread: _Spread, alpha: float, factor: f
     """The smallest drop that is found, in the unit of the rule."""
     from flagbench.results.intervals import student
 
-    size = factor * spread.error
+    size, step = factor * spread.error, factor * spread.step
     limit = rule.checks[check] or 0.0
     if check == "no-significant-drop":
         if smallest_p(spread.clusters) > alpha:
             raise _NotKnown(f"a test over {spread.clusters} items can never fail at this level")
-        limit = max(rule.min_effect, student(max(1, spread.clusters - 1), 1 - alpha) * size)
-    return limit + _Z * size
+        tested = student(max(1, spread.clusters - 1), 1 - alpha) * size + step
+        return max(rule.min_effect + step / 2, tested) + _Z * size
+    return limit + step / 2 + _Z * size
 
 
 def _spread(of: Weights, runs: Sequence[Run]) -> _Spread:
@@ -177,22 +185,43 @@ def _spread(of: Weights, runs: Sequence[Run]) -> _Spread:
         found = of_average(of, _score(of, runs[0]), records)
         if found is None:
             raise _NotKnown("the baseline keeps no values of its items")
-        return _Spread(math.sqrt(2 * (1 - ALIKE)) * found.error, sum(_clusters(record, of) for record in records))
-    squares, clusters = 0.0, 0
+        error = math.sqrt(2 * (1 - ALIKE)) * found.error
+        return _Spread(error, sum(_clusters(record, of) for record in records), _step(of, runs[0]))
+    squares, clusters, step = 0.0, 0, 0.0
     for task, weight in of.items():
         values = (runs[0].values(task), runs[1].values(task))
         scores = runs[0].record.tasks[task].scores if task in runs[0].record.tasks else {}
         items = shared(task, (runs[0], runs[1]), values, 0, shares(of, task, scores))
         if isinstance(items, str):
             raise _NotKnown(f"{task}: {items}" if len(of) > 1 else items)
-        error = items.differences.of.error
-        if error is None:
+        its = items.differences.of
+        if its.error is None:
             raise _NotKnown(f"{task} has a single item")
-        squares += (weight * error) ** 2
-        clusters += len(items.differences.of)
+        squares += (weight * its.error) ** 2
+        clusters += len(its)
+        if len(of) == 1 and _are_steps(its.totals, len(its), its.items):
+            step = 1 / its.items
     if not squares:
         raise _NotKnown("the two runs have the same value for each item, which says nothing of how others differ")
-    return _Spread(math.sqrt(squares), clusters)
+    return _Spread(math.sqrt(squares), clusters, step)
+
+
+def _are_steps(values: Collection[float], clusters: int, items: int) -> bool:
+    """Whether items, or their differences, are right or wrong, each a draw of its own."""
+    return clusters == items and {abs(float(value)) for value in values} <= {0.0, 1.0}
+
+
+def _step(of: Weights, run: Run) -> float:
+    """The step of a task's score; 0 where its items are not right or wrong, and of several tasks."""
+    if len(of) > 1:
+        return 0.0
+    (task,) = of
+    values, record = run.values(task), run.record.tasks[task]
+    metric = shared_metric((record, record), (values, values)) if values else None
+    if values is None or metric is None or values.clusters:
+        return 0.0
+    its = values.of(metric)
+    return 1 / len(its) if _are_steps(its.values(), len(its), len(its)) else 0.0
 
 
 def _clusters(record: TaskRecord, of: Weights) -> int:
@@ -231,7 +260,8 @@ def _drawn(whole: _Spread, of: Weights, run: Run, items: Mapping[str, int]) -> _
             clusters += round(part["clusters"] * drawn / part["items"])
     if not before:  # how much of the data the spread is of is not known
         return _Spread(math.inf, whole.clusters)
-    return _Spread(whole.error * math.sqrt(after / before), clusters)
+    # The items are as many times fewer as the squared error is larger.
+    return _Spread(whole.error * math.sqrt(after / before), clusters, whole.step * after / before)
 
 
 def render(sights: Sequence[Sight], *, wanted: float, paired: bool) -> tuple[Table, list[str]]:

@@ -185,6 +185,8 @@ def _rule(number: int, table: Mapping[str, Any], defaults: Mapping[str, Any]) ->
 def _since(value: Any, checks: Collection[Check], where: str) -> str:
     if not isinstance(value, str) or not value:
         raise _Wrong(f'{where}since must be the name of a release in quotes, such as since = "v1.0"')
+    if "=" in value or value != value.strip() or not value.isprintable():  # --release NAME=RUN could not name it
+        raise _Wrong(f"{where}since has {value!r:.60}: the name of a release has no = and no blanks at its ends")
     if alone := [check for check in _ALONE if check in checks]:
         raise _Wrong(f"{where}since compares with a release, and {alone[0]} with nothing: give it a rule of its own")
     return value

@@ -187,6 +187,11 @@ def _power(rules: Rules, options: argparse.Namespace) -> int:
         for profile, size in SIZES.items()
     }
     sights = power(rules, runs, _means(runs), sizes, options.power)
+    if not sights:
+        raise BadInput(
+            f"--power has nothing to show: no rule of {rules.file} limits a drop from --baseline; those with since are "
+            "shown with their release as --baseline, in a file of their own without since"
+        )
     paired, out = len(runs) > 1, console()
     table, lines = render(sights, wanted=options.power, paired=paired)
     out.print(table)

@@ -34,7 +34,7 @@ def show_match(report: ServerMatch, out: Console) -> None:
         say(out, f"{'noticed' if report.same else 'cause':11} {cause.said}")
     if report.left is not None:
         left = "least cosine" if cosine else "largest difference"
-        say(out, f"            with that, the checkpoint's: {left} {figure(report.measure, report.left)}")
+        say(out, f"            the checkpoint run like that: {left} {figure(report.measure, report.left)}")
     if report.unexplained:
         say(out, f"unexplained {report.unexplained}")
     for note in report.notes:

@@ -112,6 +112,19 @@ def test_an_average_s_tasks_are_strata() -> None:
     assert (found.low + found.high) / 2 == pytest.approx(0.5)
 
 
+def test_an_average_s_ends_are_possible_averages() -> None:
+    high, right = _record([1, 1, 1, 1, 1, 0.9]), replace(_record([1] * 9 + [0]), name="B")
+    found = of_average(alike(["A", "B"]), 0.99, [high, right])
+    assert found is not None
+    assert (found.high, found.low < 0.97) == (1, True)
+
+
+def test_the_mean_of_one_task_has_its_interval() -> None:
+    right = _record([1.0] * 46 + [0.0] * 2)  # Wilson's, which is not symmetric
+    assert of_average(alike(["A"]), right.score, [right, replace(right, name="B")]) == of_task(right)
+    assert of_average(alike(["C"]), right.score, [right]) is None
+
+
 def test_a_part_of_a_task_counts_with_its_own_error() -> None:
     other = np.random.default_rng(2).random(8)
     found = of_average(alike([Slice("A", frozenset({("test", "s1")}))]), 0.5, [_record(_GRADED, other)])

@@ -59,6 +59,31 @@ def test_a_drop_of_that_size_is_found_in_four_of_five_cases(tmp_path: Path) -> N
     assert found / 200 == pytest.approx(0.8, abs=3 * (0.8 * 0.2 / 200) ** 0.5)
 
 
+def test_of_items_that_are_right_or_wrong_it_is_found_as_often(tmp_path: Path) -> None:
+    """A score moves by steps, which a hundred items make large: exact, by the numbers of items that turn over."""
+    items, rng = 100, np.random.default_rng(11)
+    before = (rng.random(items) < 0.7).astype(float)
+    after = np.where(rng.random(items) < 0.2, 1 - before, before)
+    variance = float((after - before).var(ddof=1))
+    rules = '[[rule]]\ntasks = ["A"]\nmax-drop = 2\nno-significant-drop = true\n'
+    for seen in _seen(tmp_path, rules, _run(tmp_path / "1", A=before), _run(tmp_path / "2", A=after)):
+        assert seen.smallest is not None
+        drop = seen.smallest / 100
+        both = variance + drop**2
+        wrong, right, _ = rng.multinomial(items, [(both + drop) / 2, (both - drop) / 2, 1 - both], size=20_000).T
+        p = 2 * scipy.stats.binom.cdf(np.minimum(wrong, right), wrong + right, 0.5)
+        found = wrong - right > 2 if seen.check == "max-drop" else (p <= 0.05) & (wrong > right)
+        assert found.mean() == pytest.approx(0.8, abs=0.03), seen.check
+    (alone,) = _seen(tmp_path, '[[rule]]\ntasks = ["A"]\nmax-drop = 2\n', _run(tmp_path / "3", A=before))
+    assert alone.smallest == pytest.approx(2.5 + scipy.stats.norm.ppf(0.8) * 100 * _alone(before), rel=1e-4)
+
+
+def _alone(values: Any) -> float:
+    """Standard error of a difference, of the half width of Wilson's interval of one run."""
+    interval = scipy.stats.binomtest(int(values.sum()), len(values)).proportion_ci(method="wilson")
+    return float((interval.high - interval.low) / 2 / scipy.stats.norm.ppf(0.975) * (2 * (1 - ALIKE)) ** 0.5)
+
+
 def test_each_check_has_its_limit_and_unit(tmp_path: Path) -> None:
     runs = _run(tmp_path / "1", A=_BEFORE), _run(tmp_path / "2", A=_AFTER)
     error = 100 * float(scipy.stats.sem(_AFTER - _BEFORE))
@@ -105,6 +130,12 @@ def test_the_smallest_profile_that_would_do_is_named(tmp_path: Path) -> None:
 
 
 def test_what_is_not_known_is_said(tmp_path: Path) -> None:
+    relative = '[[rule]]\ntasks = ["A"]\nmax-relative-drop = 3\n'
+    runs = _run(tmp_path / "5", A=np.zeros(50)), _run(tmp_path / "6", A=np.eye(1, 50)[0])
+    (nothing,) = _seen(tmp_path, relative, *runs)
+    assert (nothing.smallest, nothing.why) == (None, "the baseline's score is 0.00, of which no drop is a share")
+    (alike,) = _seen(tmp_path, _TEST, _run(tmp_path / "7", A=_BEFORE), _run(tmp_path / "8", A=_BEFORE))
+    assert (alike.smallest, alike.why[:43]) == (None, "the two runs have the same value for each i")
     (few,) = _seen(tmp_path, _TEST, _run(tmp_path / "1", A=_BEFORE[:4]))
     assert few.line == "no-significant-drop (alpha 0.05)"
     assert (few.smallest, few.why) == (None, "a test over 4 items can never fail at this level")

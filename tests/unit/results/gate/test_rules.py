@@ -144,7 +144,7 @@ def test_each_setting_from_its_least_to_its_most(tmp_path: Path, key: str, least
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    for path, said in ((tmp_path / "gone.toml", "cannot be read"), (tmp_path, "is not a regular file")):
+    for path, said in ((tmp_path / "gone.toml", "does not exist"), (tmp_path, "is not a regular file")):
         with pytest.raises(BadInput, match=said):
             read_rules(path)
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")

@@ -167,6 +167,9 @@ def test_names_must_lead_somewhere(gate: Gate) -> None:
     [
         ('since = ""\nmax-drop = 1', "since must be the name of a release"),
         ("since = 1.0\nmax-drop = 1", "since must be the name of a release"),
+        ('since = "v=1"\nmax-drop = 1', "since has 'v=1': the name of a release has no = and no blanks at its ends"),
+        ('since = " v1"\nmax-drop = 1', "since has ' v1': the name"),
+        ('since = "\\u202ev1"\nmax-drop = 1', "the name of a release has no ="),
         ('since = "v1"\nmin-score = 1', "since compares with a release, and min-score with nothing"),
         ('since = "v1"\nmax-drop = 1\nmax-unparseable = 1', "and max-unparseable with nothing"),
     ],

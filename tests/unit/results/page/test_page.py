@@ -68,8 +68,9 @@ def test_averages_have_intervals_and_tests(tmp_path: Path) -> None:
         tasks = []
         for name, kind, error in (("A", "Retrieval", 0.03), ("B", "STS", 0.04)):
             part = {"error": error, "items": 5_000, "clusters": 5_000}
-            interval = {"low": 0.4 - at / 10, "high": 0.6 - at / 10, "parts": {"dev": {"default": part}}}
-            tasks.append(page_task(name, 0.5 - at / 10, kind, interval=interval))
+            score, half = 0.5 - at / 10, 1.96 * error
+            interval = {"low": score - half, "high": score + half, "parts": {"dev": {"default": part}}}
+            tasks.append(page_task(name, score, kind, interval=interval))
         values = {name: [0.5 - at / 10] * 20 for name in "AB"}
         runs.append(page_run(tmp_path, model, *tasks, values=values))
     tree, found = made(runs)

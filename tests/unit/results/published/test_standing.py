@@ -327,15 +327,13 @@ def _with_intervals(error: float) -> RunRecord:
     """The whole run, of whose tasks each split has a score with this standard error."""
     part: PartInterval = {"error": error, "items": 10_000, "clusters": 10_000}
     record = whole()
-    return replace(
-        record,
-        tasks={
-            name: replace(
-                its, interval={"low": 0.0, "high": 1.0, "parts": {at: {"default": part} for at in its.scores}}
-            )
-            for name, its in record.tasks.items()
-        },
-    )
+    tasks = {}
+    for name, its in record.tasks.items():
+        score, half = its.score, 1.96 * error / len(its.scores) ** 0.5
+        assert score is not None
+        parts = {at: {"default": part} for at in its.scores}
+        tasks[name] = replace(its, interval={"low": score - half, "high": score + half, "parts": parts})
+    return replace(record, tasks=tasks)
 
 
 def test_models_within_the_interval_of_the_mean_are_tied_and_the_place_has_a_range() -> None:

@@ -163,6 +163,7 @@ def test_addresses_stay_when_a_release_comes(runs: Path, tmp_path: Path) -> None
 def test_hostile_names_become_neither_markup_nor_paths(tmp_path: Path) -> None:
     root, site = tmp_path / "runs", tmp_path / "site"
     names = ["x..%2f..", "a b", "A B", "CON", "x" * 200, _EVIL.replace("/", "|"), "规则", "規則"]
+    names += ["=cmd|calc", "+1", "-1", "@SUM(1)", "\t=1", "\u202egnp\u202d"]
     for name in names:
         folder = page_run(root / name / "out", "org/one", page_task("A"))
         file = folder / "flagbench" / "run.json"
@@ -179,6 +180,11 @@ def test_hostile_names_become_neither_markup_nor_paths(tmp_path: Path) -> None:
             text = (site / name).read_text(encoding="utf-8")
             assert text.count("<script") == 1
             assert "49" not in read_page(text).one("h1").text
+    with (site / "data.csv").open(encoding="utf-8", newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row if cell]
+    assert {"'=cmd|calc", "'@SUM(1)", "'-1"} <= set(cells)
+    assert not [cell for cell in cells if cell[0] in "=+-@" or not cell.isprintable()]
+    assert not {"\u202e", "\u202d"} & set((site / "index.html").read_text(encoding="utf-8"))
     assert {path.name for path in tmp_path.iterdir()} == {"runs", "site"}
 
 

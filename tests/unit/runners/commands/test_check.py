@@ -183,6 +183,11 @@ def test_power_of_a_baseline_alone_names_the_profile_that_would_do(noisy: list[P
         assert "are assumed to correlate by 0.8" in result.stdout
 
 
+def test_power_of_rules_without_a_drop_is_refused(noisy: list[Path], rules: Path) -> None:
+    rules.write_text('[[rule]]\ntasks = ["*"]\nmin-score = 1\n', encoding="utf-8")
+    assert f"--power has nothing to show: no rule of {rules} limits" in one_line(here(*given(noisy, rules, "--power")))
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
