@@ -89,8 +89,10 @@ class Parser(argparse.ArgumentParser):
             BadInput: It is none of the choices.
         """
         if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
-            what = str(action.metavar).lower()
-            raise UnknownName(what if what.isalpha() else "command", value, action.choices, f"see {self.prog} --help")
+            what = str(action.metavar)  # BENCHMARK, or the names of all commands
+            raise UnknownName(
+                what.lower() if what.isupper() else "command", value, action.choices, f"see {self.prog} --help"
+            )
         super()._check_value(action, value)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:

@@ -128,15 +128,21 @@ class Run:
         return compared([self._found, its._found], allow_differences=allow_differences, seed=seed)
 
     def __repr__(self) -> str:
-        """The tables of ``flagbench show``, and where the results lie."""
-        from flagbench.results.table import incomplete, render
+        """The tables of ``flagbench show``, what explains them, and where the results lie."""
+        from flagbench.results.data_state import DataState, footnotes
+        from flagbench.results.table import incomplete, intervals, render
         from flagbench.runners.terminal import console, say
 
         file = io.StringIO()
         out = console(file=file, width=_WIDTH, text=True)
-        for tasks, means, title in self._tables():
+        shown = self._tables()
+        for tasks, means, title in shown:
             out.print(render(title, {self.model: (tasks, means)}, _WIDTH))
+        say(out, *intervals((tasks, means) for tasks, means, _ in shown))
+        for tasks, means, _ in shown:
             say(out, *incomplete({self.model: (tasks, means)}))
+        states = [DataState.of(task.data) for task in self.record.tasks.values() if task.status != "error"]
+        say(out, *footnotes(states, "see run.json"))
         lines = [line.rstrip() for line in file.getvalue().splitlines()]
         return "\n".join([*lines, f"{self.record.model_at}, results in {self.path}"])
 

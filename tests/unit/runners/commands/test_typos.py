@@ -29,6 +29,7 @@ def _said(command: str, capsys: pytest.CaptureFixture[str]) -> str:
         ("board ./x", "the following arguments are required: --output (see flagbench board --help)"),
         ("evalute ./x", "unknown command 'evalute'; did you mean evaluate?; see flagbench --help"),
         ("score onw x", "unknown benchmark 'onw'; did you mean own?; see flagbench score --help"),
+        ("models list", "unknown command 'list'; known: show; see flagbench models --help"),
         ("cache inof", "unknown command 'inof'; did you mean info?; see flagbench cache --help"),
         ("tasks --tasks stsb passkey", "Passkey is a task of longctx: --benchmark longctx"),
         ("tasks --tasks mlvu-dev_PLOTQA", "MLVU-dev_plotQA is a task of mlvu: --benchmark mlvu"),

@@ -74,6 +74,9 @@ def test_the_text_of_a_run_is_that_of_show(monkeypatch: pytest.MonkeyPatch) -> N
     table = [line.rstrip() for line in here("show", RANDOM).stdout.splitlines()]
     tables = [line for line in table if line[:1] in "┏┃┡│├└"]
     assert [line for line in lines if line[:1] in "┏┃┡│├└"] == tables
+    below = [line for line in lines[lines.index(tables[-1]) + 1 : -1] if line]
+    assert {line.split()[0] for line in below} == {"incomplete", "*"}
+    assert set(below) <= set(table)
     assert lines[-1] == f"flagbench/random at v1, results in {RANDOM}"
 
 
