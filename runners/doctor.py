@@ -209,11 +209,14 @@ def of_hub(found: Mapping[str, Any]) -> Finding:
 
 def room(name: str, folder: Path) -> Finding:
     """Whether a folder can be written, and the space on its disk."""
-    flags = {"hub cache": "HF_HOME", "results": "--output", "embedding cache": "--store or FLAGBENCH_STORE"}
+    cache = "HF_HUB_CACHE" if os.environ.get("HF_HUB_CACHE") else "HF_HOME"
+    flags = {"hub cache": cache, "results": "--output", "embedding cache": "--store or FLAGBENCH_STORE"}
     # Not Path.exists, which raises below a folder that may not be entered, and takes a broken link for nothing.
     nearest = next(each for each in (folder, *folder.absolute().parents) if os.path.lexists(each))
     fix = f"name another folder with {flags[name]}"
     if not _can_be_written(nearest):
+        if name == "hub cache" and nearest == folder and os.access(folder, os.R_OK | os.X_OK) and folder.is_dir():
+            return Finding(name, "warn", f"{folder} cannot be written: only what is in it can be used", fix)
         return Finding(name, "FAIL", f"{folder} cannot be written", fix)
     free = shutil.disk_usage(nearest).free
     said = f"{in_bytes(free)} free at {folder}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import namedtuple
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,16 @@ def test_folders_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("os.access", lambda folder, _: folder != space)
     locked = doctor.of_store(tmp_path)
     assert (locked.state, locked.said) == ("FAIL", f"1 folder of {tmp_path} cannot be written, such as {space.name}")
+
+
+def test_a_cache_of_the_hub_that_can_be_read_alone_can_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda _, mode: not mode & os.W_OK)  # root may write everywhere
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    found = doctor.room("hub cache", tmp_path)
+    assert (found.state, found.said) == ("warn", f"{tmp_path} cannot be written: only what is in it can be used")
+    assert found.fix == "name another folder with HF_HUB_CACHE"
+    assert [doctor.room(name, tmp_path).state for name in ("results", "embedding cache")] == ["FAIL"] * 2
+    assert doctor.room("hub cache", tmp_path / "below").state == "FAIL"
 
 
 def test_disks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
