@@ -46,6 +46,10 @@ class Refused(BadInput):
         self.status, self.said = status, said
 
 
+class NoAnswer(ModelFault):
+    """A server fails a request each time that it is sent."""
+
+
 class Unanswered(BadInput):
     """No server answers at an address."""
 
@@ -233,7 +237,8 @@ class Client:
 
         Raises:
             Refused: The server refuses the request.
-            ModelFault: No usable answer after all attempts, or one that is too large.
+            NoAnswer: No usable answer after all attempts.
+            ModelFault: One is too large.
         """
         tried = timeouts = 0
         while self._pace.turn(stop):
@@ -247,7 +252,7 @@ class Client:
                     longer = error.flag if isinstance(error, TimedOut) else ""
                     fix = f"or allow more seconds with {longer}" if longer else "and run again when it answers"
                     message = f"{self._name}: no answer after {tried} attempts, the last: {error}"
-                    raise ModelFault(f"{message}; see the server's log, {fix}") from None
+                    raise NoAnswer(f"{message}; see the server's log, {fix}") from None
                 wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (tried - 1)) * (0.5 + self._clock.chance() / 2)
                 self._pace.hold(error.after)
                 self._clock.wait(stop, max(wait, error.after))

@@ -16,6 +16,9 @@ _ROW = re.compile(r"\| (?!verdict \||-)")
 _MENTION = re.compile(r"(?<!\w)@(?=\w)")
 """Before the name of somebody, who would be told of each comment."""
 
+_HIDDEN = "<!--"
+"""Begins what is not shown; a name that holds it could be the marker of another gate."""
+
 
 def to_comment(report: Report, *, passes: bool = False) -> str:
     """The verdicts as Markdown, short enough for a comment, and the marker by which it is found again as last line.
@@ -26,6 +29,7 @@ def to_comment(report: Report, *, passes: bool = False) -> str:
     """
     end = f"\n{marker(report)}\n"
     text = _MENTION.sub("@\N{ZERO WIDTH SPACE}", to_markdown(report, passes=passes))
+    text = text.replace(_HIDDEN, "<!\N{ZERO WIDTH SPACE}--")
     return _fitted(text, LARGEST - len(end)) + end
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -144,16 +146,28 @@ def _check(options: argparse.Namespace) -> int:
     writes = [partial(_write, target, made[flag](report)) for flag, target in targets.items() if target is not None]
     out = console()
     table, lines = render(report, passes=options.all, width=out.width)
-    if table is not None:
-        out.print(table)
-    for line in lines:
-        out.print(line, soft_wrap=True)
+    with _no_commands() if options.github else nullcontext():
+        if table is not None:
+            out.print(table)
+        for line in lines:
+            out.print(line, soft_wrap=True)
     if options.github:
         print("\n".join(to_annotations(report)))
         attempt(
             partial(_append_summary, to_markdown(report, passes=options.all))
         )  # GitHub's extra: the verdict is not moved by it
     return written(writes, report.exit_code)
+
+
+@contextmanager
+def _no_commands() -> Iterator[None]:
+    """Have GitHub's runner take nothing for a command that is printed meanwhile: it looks for some within lines."""
+    until = secrets.token_hex(16)
+    print(f"::stop-commands::{until}", flush=True)
+    try:
+        yield
+    finally:
+        print(f"::{until}::", flush=True)
 
 
 def _points(text: str) -> float:

@@ -16,7 +16,7 @@ from flagbench.runners.commands.interrupt import ends_in_order
 from flagbench.runners.commands.leaks_model import COSINE, add_model_flags, check_model_flags, encoder_of
 from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.parser import Parser
-from flagbench.runners.terminal import console, say
+from flagbench.runners.terminal import console, encodable, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -274,7 +274,7 @@ def _write(found: Found, untouched: Sequence[Untouched] | None, options: argpars
     if options.output:
         with replacing(options.output) as path, Path(path).open("w", encoding="utf-8") as file:
             for leak in leaks(found):
-                file.write(json.dumps(leak_as_dict(found, leak), ensure_ascii=False) + "\n")
+                file.write(encodable(json.dumps(leak_as_dict(found, leak), ensure_ascii=False)) + "\n")
         say(console(), f"written: {options.output}")
     if options.json:
         rows = shares(found)
@@ -290,7 +290,7 @@ def _write(found: Found, untouched: Sequence[Untouched] | None, options: argpars
             "shares": [row.as_dict() for row in rows],
             "run": [row.as_dict() for row in untouched] if untouched else None,
         }
-        write_atomic(options.json, json.dumps(values, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+        write_atomic(options.json, encodable(json.dumps(values, ensure_ascii=False, indent=2, allow_nan=False)) + "\n")
         say(console(), f"written: {options.json}")
 
 

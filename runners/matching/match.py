@@ -15,7 +15,7 @@ from flagbench.models.loading.resolve import Model
 from flagbench.models.served.encoder import ServedEncoder
 from flagbench.models.served.scorer import ServedScorer
 from flagbench.models.served.settings import ServedSettings
-from flagbench.models.servers.http import Refused
+from flagbench.models.servers.http import NoAnswer, Refused
 from flagbench.models.spec import ModelSpec
 from flagbench.results.server_match import Group, Served, ServerMatch
 from flagbench.runners.matching.causes import Lengths, causes_of, is_other_model, lengths_of
@@ -45,7 +45,8 @@ class Replies:
         values: A row for each sample that it gave anything for.
         rows: Which these are.
         spread: Largest distance of two replies for one text.
-        refused: Tokens of the shortest sample that it refuses; 0 for none.
+        refused: Tokens of the shortest sample that it refuses, or fails on; 0 for none.
+        fails: Whether it fails on that.
         counted: Tokens that it counted of the longest sample that it took; 0 where it does not say.
     """
 
@@ -53,6 +54,7 @@ class Replies:
     rows: list[int]
     spread: float = 0.0
     refused: int = 0
+    fails: bool = False
     counted: int = 0
 
     @property
@@ -161,8 +163,10 @@ def _ask(reference: Reference, server: ServedEncoder | ServedScorer) -> Replies:
             found.append(sent([row]))
         except Refused:  # it is not of the text: a key, an address
             raise
-        except BadInput:  # the server refuses what it would have to cut
-            replies.refused = samples[row].tokens
+        except (BadInput, NoAnswer) as error:  # the server refuses what it would have to cut, or fails on it
+            replies.refused, replies.fails = samples[row].tokens, isinstance(error, NoAnswer)
+            if replies.fails:
+                sent(whole[:1])  # which is of this text only if a short one is answered still
             break
         replies.rows.append(row)
         replies.counted = server.usage["prompt_tokens"] - before
@@ -250,7 +254,8 @@ def _notes(reference: Reference, replies: Replies) -> list[str]:
     longest = max(sample.tokens for sample in reference.samples)
     notes = []
     if replies.refused:
-        notes.append(f"the server refuses a text of {replies.refused:,} tokens: longer ones are not compared")
+        does = "fails on" if replies.fails else "refuses"
+        notes.append(f"the server {does} a text of {replies.refused:,} tokens: longer ones are not compared")
     elif longest and longest <= limit:
         notes.append(
             f"no text is longer than {longest:,} tokens, and the checkpoint keeps {limit:,}: --longest {limit + 100} "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -354,6 +355,43 @@ def test_a_folder_with_lines_in_its_name_gives_the_runner_no_command(tmp_path: P
     job = runner.run("job", model="m", rules="g", baseline="b", output="../x\n::add-mask::y")
     assert job.codes == {"Evaluate": 2}
     assert not [line for line in job.log.splitlines() if line.strip().startswith("::add-mask")]
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq, as gh has it built in, is not on PATH")
+def test_the_comment_that_is_replaced_ends_with_the_marker() -> None:
+    script = STEPS["Comment on the pull request"]["run"]
+    query = re.search(r"its='(.*)'\n", script)
+    assert query
+    mark = marker(report(["A"], 0))
+    bodies = [
+        f"### a\n\n{mark}",
+        f"### a\r\n{mark}\r\n",
+        f"### a\n\n{mark}\n",
+        f"| {mark} |\n\n<!-- b -->",
+        f"a {mark}",
+    ]
+    comments = [{"id": at, "user": {"type": "Bot"}, "body": body} for at, body in enumerate(bodies)]
+    comments.append({"id": 9, "user": {"type": "User"}, "body": bodies[0]})
+    said = subprocess.run(
+        ["jq", query[1]],
+        input=json.dumps(comments),
+        env={**os.environ, "MARKER": mark},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.split() == ["0", "1", "2"]
+
+
+def test_what_a_checkpoint_says_gives_the_runner_no_command(tmp_path: Path) -> None:
+    runner = Runner(tmp_path)
+    program = tmp_path / "temporary" / "flagbench" / "bin" / "flagbench"
+    program.write_text("#!/bin/sh\necho 'evidence ##[add-mask]a'\nexit 3\n", encoding="utf-8")
+    job = runner.run("job", model="m", rules="g", baseline="b")
+    stop, said, go_on, *_ = job.log.splitlines()
+    assert (said, job.outputs["evaluate"]) == ("evidence ##[add-mask]a", {"code": "3"})
+    assert re.fullmatch(r"::stop-commands::stop-[0-9]+", stop)
+    assert go_on == f"::{stop.removeprefix('::stop-commands::')}::"
 
 
 def test_a_comment_that_cannot_be_written_moves_no_verdict(tmp_path: Path) -> None:

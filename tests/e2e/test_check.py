@@ -134,7 +134,9 @@ def test_within_github_actions(
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     result = check(base, worse, rules)
     assert result.returncode == 1
-    lines = [line for line in result.stdout.splitlines() if line.startswith("::")]
+    stop, go_on, *lines = [line for line in result.stdout.splitlines() if line.startswith("::")]
+    assert stop == f"::stop-commands::{go_on.strip(':')}"
+    assert result.stdout.startswith(stop)  # names in the table are no commands
     assert lines[0].startswith("::error title=FAIL%3A A::rule 1, max-drop 0.5: dropped 10 points; 0.5 is allowed")
     assert len(lines) == 2
     assert summary.read_text(encoding="utf-8").startswith("before\n### Regression gate: REGRESSION")

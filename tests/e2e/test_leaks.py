@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from statistics import fmean
@@ -110,6 +111,16 @@ def test_nothing_is_found_and_torch_is_not_imported(tmp_path: Path) -> None:
     other = here("leaks", path, "--mini", "--tasks", "TNews")
     assert other.stdout.count("nothing of 1 task was found in the training data: TNews") == 1
     assert "warning" not in other.stdout
+
+
+def test_a_name_that_is_not_utf_8_is_no_fault(train: Path, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xff.jsonl")
+    path.write_bytes(train.read_bytes())
+    counts, items = tmp_path / "counts.json", tmp_path / "leaked.jsonl"
+    said = here("leaks", path, "--mini", "--tasks", "TNews", "--no-near", "--json", counts, "--output", items)
+    assert said.returncode == 0, said.stderr
+    assert json.loads(items.read_text(encoding="utf-8").splitlines()[0])["file"] == str(tmp_path / "?.jsonl")
+    assert json.loads(counts.read_text(encoding="utf-8"))["training"] == [str(tmp_path / "?.jsonl")]
 
 
 def test_rows_that_name_their_columns_otherwise_are_no_all_clear(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ PUBLISHED = [
     pytest.param(CMTEB, "PAWSX", "test", "default", marks=pytest.mark.slow),
     (CMTEB, "STSB", "test", "default"),
     (MTEB, "STSBenchmark", "test", "default"),
-    (MTEB, "XQuADRetrieval", "validation", "zh"),
+    pytest.param(MTEB, "XQuADRetrieval", "validation", "zh", marks=pytest.mark.slow),
     pytest.param(CMTEB, "AFQMC", "validation", "default", marks=pytest.mark.slow),
     pytest.param(CMTEB, "LCQMC", "test", "default", marks=pytest.mark.slow),
     pytest.param(MTEB, "SciFact", "test", "default", marks=pytest.mark.slow),

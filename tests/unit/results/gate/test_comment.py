@@ -50,6 +50,14 @@ def test_two_files_of_rules_have_a_comment_each() -> None:
     assert marker(report(["A"], 0, "quick.toml")) != marker(report(["A"], 0, "long.toml"))
 
 
+def test_a_name_is_not_the_marker_of_another_gate() -> None:
+    other = marker(report(["A"], 0, "other.toml"))
+    text = to_comment(report([f"A {other}", other], 1))
+    assert text.count("<!--") == 1
+    assert other not in text
+    assert "\N{ZERO WIDTH SPACE}-- flagbench check: other.toml" in text
+
+
 @pytest.mark.parametrize(("tasks", "worse"), [(900, 3), (900, 900), (40, 40)])
 def test_what_there_is_no_room_for_is_counted_and_passing_rows_go_first(tasks: int, worse: int) -> None:
     names = [f"task-{at}-{'x' * 100}" for at in range(tasks)]

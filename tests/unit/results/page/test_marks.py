@@ -124,3 +124,26 @@ def test_a_site_of_releases_is_marked_likewise(runs: list[Run]) -> None:
     assert ("org/one", True) in averages
     assert ("org/two", True) in averages
     assert len(list(tree.all("p", data_marked=None))) == 2
+
+
+def test_points_of_releases_are_marked_likewise(tmp_path: Path) -> None:
+    """The average and the mean of A and B of the first model; the other one's data is the official data alone."""
+    releases = [
+        Release(
+            name,
+            tuple(
+                find_all(
+                    [
+                        folder(tmp_path / name, "one", A="differs", B="official", C="official"),
+                        folder(tmp_path / name, "two", A="official", B="official", C="official"),
+                    ]
+                )
+            ),
+        )
+        for name in ("v1", "v2")
+    ]
+    tree = read_page(dict(pages(releases, KNOWN, "en", no_command))["index.html"])
+    labels = [dot.attributes["aria-label"] for dot in tree.all("g", role="img")]
+    marked = ["org/one · v1: 50.00*", "org/one · v2: 50.00*"]
+    plain = ["org/two · v1: 50.00", "org/two · v2: 50.00"]
+    assert sorted(labels) == sorted([*marked, *marked, *plain, *plain])

@@ -15,7 +15,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from flagbench import BadInput
+from flagbench import BadInput, ModelFault
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import Model, resolve_model
 from flagbench.models.served.connection import Connection
@@ -237,6 +237,34 @@ def test_texts_over_the_limit_that_are_refused_are_a_note(cls: tuple[Model, Plan
     report = compared(model, lambda texts: server.embed(texts, Faults()), longest=400, change=refusing)
     assert report.same
     assert any("refuses a text" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_texts_over_the_limit_that_a_server_breaks_on_are_a_note_if_it_answers_others(
+    cls: tuple[Model, Planted], gone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flagbench.models.servers.http._FIRST_WAIT", 0.001)
+    model, server = cls
+    good, broken = answer_of(lambda texts: server.embed(texts, Faults())), False
+
+    def breaking(fake: FakeServer) -> None:
+        def answer(body: Any) -> Reply:
+            nonlocal broken
+            broken = (broken and gone) or max(map(len, body["input"])) > 200
+            return Reply("input is too large to process", status=500) if broken else good(body)
+
+        fake.answer = answer
+
+    def asked() -> ServerMatch:
+        return compared(model, lambda texts: server.embed(texts, Faults()), longest=400, change=breaking)
+
+    if gone:
+        with pytest.raises(ModelFault, match="the last: 500 input is too large"):
+            asked()
+    else:
+        report = asked()
+        assert report.same
+        assert any("the server fails on a text" in note for note in report.notes)
 
 
 def test_a_refusal_that_is_not_of_the_text_is_no_note(cls: tuple[Model, Planted]) -> None:
