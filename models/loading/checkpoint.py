@@ -10,7 +10,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from flagbench import BadInput, UnknownName
+from flagbench import BadInput, UnknownName, nearest
 from flagbench.files import user_path
 from flagbench.models.contract import Part
 from flagbench.models.loading.adapter_bases import ADAPTER_CONFIG, check_added, is_adapter
@@ -35,6 +35,7 @@ from flagbench.models.loading.folder import (
     weight_files,
 )
 from flagbench.models.loading.hub import download
+from flagbench.models.loading.mixture_terms import PREFIX
 from flagbench.models.loading.registry import published, registry
 from flagbench.models.spec import ModelSpec
 from flagbench.models.visual import VisualizedSettings
@@ -200,6 +201,9 @@ def _locate(model: str, revision: str | None, *, allow_pickle: bool) -> Checkpoi
             f"{model} is a file of weights: give the folder that it is in, with config.json and tokenizer of its text "
             "model (BAAI/bge-base-en-v1.5 or BAAI/bge-m3) beside it"
         )
+    form, colon, _ = model.partition(":")
+    if colon and nearest(form, [PREFIX.removesuffix(":")]):
+        raise UnknownName("form of a model", f"{form}:", [PREFIX], _WANTED)
     if model.startswith((".", "/", "~")) or model.count("/") > 1 or model.endswith("/"):
         raise BadInput(f"no such model directory: {model}{near_by(model, folders=True)}; {_WANTED}")
     known = published()

@@ -28,7 +28,8 @@ def _max_latency_p99(baseline: Run, candidate: Run, rule: Rule, limit: float) ->
         )
     if level.requests < FEWEST_FOR_P99:
         raise Unknown(
-            f"{level.requests} requests at concurrency {rule.concurrency} are too few for a p99: measure longer"
+            f"{level.requests} requests at concurrency {rule.concurrency} are too few for a p99: measure longer, with "
+            "more --seconds"
         )
     earlier = before.at(rule.concurrency) if before else None
     seconds = limit / 1000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from flagbench import BadInput, counted
+from flagbench import BadInput, counted, first_few
 from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
@@ -21,13 +21,24 @@ def check_counted(plan: Plan) -> None:
     Raises:
         BadInput: No tokenizer of its models behind servers is named.
     """
+    known, uncounted = _served(plan)
+    if known:
+        return
+    if plan.model.spec.name not in uncounted:
+        raise BadInput(
+            f"--price is for a million tokens, and nothing counts those of {first_few(uncounted)}, which re-ranks: "
+            "drop it"
+        )
+    raise BadInput("--price is for a million tokens, and a server does not count them: name the model's --tokenizer")
+
+
+def _served(plan: Plan) -> tuple[list[str], list[str]]:
+    """The names of the models behind servers whose tokens are counted, and of the others."""
     from flagbench.models.served.resolve import ServedModel
 
     served = [model for model in (plan.model, plan.reranker) if isinstance(model, ServedModel)]
-    if not any(model.counted for model in served):
-        raise BadInput(
-            "--price is for a million tokens, and a server does not count them: name the model's --tokenizer"
-        )
+    with_tokens = [each.spec.name for each in served if each.counted is not None]
+    return with_tokens, [each.spec.name for each in served if each.counted is None]
 
 
 def show_sent(plan: Plan, found: Sequence[tuple[str, Sent]], price: float | None) -> None:
@@ -46,7 +57,7 @@ def show_sent(plan: Plan, found: Sequence[tuple[str, Sent]], price: float | None
     total = Sent()
     for _, sent in found:
         total.add(sent)
-    tokens = bool(total.tokens) or not total.texts
+    tokens = bool(total.tokens) or not total.texts or price is not None
     out = console()
     table = Table(title=Text(f"{plan.name} on {plan.benchmark.title}: dry run"), title_justify="left")
     headings = ["task", "texts", "cached", "requests", "characters", *(["tokens"] if tokens else [])]
@@ -57,9 +68,17 @@ def show_sent(plan: Plan, found: Sequence[tuple[str, Sent]], price: float | None
         if sent is total:
             table.add_section()
         counts = [sent.texts, sent.kept, sent.requests, sent.characters, *([sent.tokens] if tokens else [])]
-        cost = [f"{sent.tokens * price / _MILLION:,.4f}"] if price is not None else []
+        cost = [_cost(sent.tokens * price / _MILLION)] if price is not None else []
         table.add_row(*map(Text, [name, *(f"{count:,}" for count in counts), *cost]))
     out.print(table)
+    known, others = _served(plan)
+    if tokens and others:
+        what = "tokens are" if price is None else "tokens and cost are"
+        say(out, f"warning: {what} those of {first_few(known)} alone: nothing counts those of {first_few(others)}")
     if done := len(plan.steps) - len(found):
         say(out, f"{counted(done, 'task')} with a result: not asked again")
     say(out, "no text was sent, nothing was written; a run sends some probes beside, and what fails is sent again")
+
+
+def _cost(money: float) -> str:
+    return "< 0.0001" if 0 < money < 0.0001 else f"{money:,.4f}"

@@ -325,6 +325,19 @@ def test_a_dry_run_counts_the_pairs_of_a_reranker(tiny: Path, tmp_path: Path) ->
     assert cells(dry.stdout)["in all"][:3] == [str(sum(len(texts_of(body)) for body in bodies)), "0", str(len(bodies))]
 
 
+def test_a_cost_without_the_tokens_of_a_reranker_says_so(tiny: Path) -> None:
+    address = f"http://127.0.0.1:{unused_port()}/v1"
+    flags = ("--mini", "--tasks", "EcomRetrieval", "--no-store", "--reranker", "r", "--reranker-api-base", address)
+    priced = (*flags, "--dry-run", "--price", "0.02")
+    dry = here("evaluate", "m", "--api-base", address, "--tokenizer", tiny, *priced)
+    assert dry.returncode == 0, dry.stderr
+    assert "warning: tokens and cost are those of api/m alone: nothing counts those of api/r" in dry.stdout
+    assert cells(dry.stdout)["in all"][-1] == "< 0.0001"
+    local = here("evaluate", "flagbench/random", *priced)
+    assert (local.returncode, local.stdout) == (2, "")
+    assert "nothing counts those of api/r, which re-ranks: drop it" in local.stderr
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [

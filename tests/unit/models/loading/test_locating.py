@@ -140,6 +140,9 @@ def test_names_that_are_no_model(folder: Path) -> None:
             f"no such model directory: {name}; give a folder or a hub id of the form org/name",
             f"{name}: there is no such home folder; give the whole path",
         }
+    assert line("coctail:0.6*./a+0.4*./b", None) == (
+        "unknown form of a model 'coctail:'; did you mean cocktail:?; give a folder or a hub id of the form org/name"
+    )
     with pytest.raises(UnknownName) as caught:
         locate("bge-large-zh", None)
     assert str(caught.value).startswith("unknown model 'bge-large-zh'; did you mean ")
