@@ -88,13 +88,13 @@ def test_a_path_need_not_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert any_path(f"{tmp_path}/file/below") == tmp_path / "file" / "below"
 
 
-def test_a_link_that_leads_nowhere_is_a_path_and_one_that_leads_to_itself_too(tmp_path: Path) -> None:
+def test_a_link_that_leads_nowhere_is_a_path_and_one_that_leads_to_itself_is_none(tmp_path: Path) -> None:
     """What lies there is for whoever opens it; only a way that goes through a circle has no end."""
     (tmp_path / "gone").symlink_to("nothing")
     (tmp_path / "circle").symlink_to("circle")
     assert any_path(str(tmp_path / "gone")) == tmp_path / "gone"
-    assert any_path(str(tmp_path / "circle")) == tmp_path / "circle"
-    with pytest.raises(argparse.ArgumentTypeError) as refused:
-        any_path(str(tmp_path / "circle" / "below"))
-    shown = repr(str(tmp_path / "circle" / "below"))[:80]
-    assert str(refused.value) == f"{shown} cannot be the name of a file (Too many levels of symbolic links)"
+    for name in ("circle", "circle/below"):
+        with pytest.raises(argparse.ArgumentTypeError) as refused:
+            any_path(str(tmp_path / name))
+        shown = repr(str(tmp_path / name))[:80]
+        assert str(refused.value) == f"{shown} cannot be the name of a file (Too many levels of symbolic links)"
