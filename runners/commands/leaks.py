@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput, NoHub, in_one_line
 from flagbench.flags import real
@@ -107,6 +108,12 @@ def _add_outputs(parser: Parser) -> None:
     what.add_argument(
         "--output", type=any_path, metavar="FILE", help="file for the items that were found, JSON lines (default none)"
     )
+    what.add_argument(
+        "--rows",
+        type=any_path,
+        metavar="FILE",
+        help="file for the training rows that hold such texts, JSON lines, to train without them (default none)",
+    )
     what.add_argument("--json", type=any_path, metavar="FILE", help="file for the counts as JSON (default none)")
     what.add_argument("--overwrite", action="store_true", help="replace these files if they exist (default off)")
 
@@ -124,10 +131,11 @@ def _leaks(options: argparse.Namespace) -> int:
     root = benchmark.mini_data() if options.mini else options.data
     if options.mini and root is None:
         raise BadInput(f"{benchmark.title} has no miniature data: drop --mini, or give a folder with --data")
-    for flag, path in (("--output", options.output), ("--json", options.json)):
+    for flag, path in _targets(options):
         check_target(flag, path, overwrite=options.overwrite)
-    if options.output and options.output == options.json:
-        raise BadInput(f"--output and --json are both {options.json}: give them different files")
+    for (flag, path), (other, its) in combinations(_targets(options), 2):
+        if path and path == its:
+            raise BadInput(f"{flag} and {other} are both {path}: give them different files")
     request = RunRequest(model="", data=root, mini=options.mini, **selection_of(options))
     run = find_run(options.evaluated) if options.evaluated else None
     err = console(stderr=True)
@@ -154,6 +162,11 @@ def _leaks(options: argparse.Namespace) -> int:
     return BadInput.exit_code if faults and options.tasks else 0  # what is named has to be there
 
 
+def _targets(options: argparse.Namespace) -> Sequence[tuple[str, Path | None]]:
+    """The files that are written."""
+    return ("--output", options.output), ("--rows", options.rows), ("--json", options.json)
+
+
 def _check_apart(options: argparse.Namespace, training: Sequence[Path]) -> None:
     """See that no file of training data would be replaced.
 
@@ -161,7 +174,7 @@ def _check_apart(options: argparse.Namespace, training: Sequence[Path]) -> None:
         BadInput: One would.
     """
     there = {path.resolve() for path in training}
-    for flag, path in (("--output", options.output), ("--json", options.json)):
+    for flag, path in _targets(options):
         if path and path.resolve() in there:
             raise BadInput(f"{flag} {path} is training data, which it would replace: use another file")
 
@@ -247,7 +260,7 @@ def _show(
     near = not options.no_near
     if any(row.leaked for row in rows):
         out.print(table(rows, near=near, semantic=bool(options.model)))
-    say(out, *remarks(found, rows))
+    say(out, *remarks(found, rows, "" if options.rows else "; --rows FILE lists them"))
     if near:
         cut = Bands.of(options.jaccard)
         say(
@@ -268,14 +281,13 @@ def _show(
 
 
 def _write(found: Found, untouched: Sequence[Untouched] | None, options: argparse.Namespace) -> None:
-    from flagbench.results.store import replacing, write_atomic
-    from flagbench.runners.leaks.report import leak_as_dict, leaks, shares
+    from flagbench.results.store import write_atomic
+    from flagbench.runners.leaks.report import count_training_rows, leak_as_dict, leaks, shares, training_rows
 
     if options.output:
-        with replacing(options.output) as path, Path(path).open("w", encoding="utf-8") as file:
-            for leak in leaks(found):
-                file.write(encodable(json.dumps(leak_as_dict(found, leak), ensure_ascii=False)) + "\n")
-        say(console(), f"written: {options.output}")
+        _write_lines(options.output, (leak_as_dict(found, leak) for leak in leaks(found)))
+    if options.rows:
+        _write_lines(options.rows, training_rows(found))
     if options.json:
         rows = shares(found)
         values = {
@@ -283,6 +295,7 @@ def _write(found: Found, untouched: Sequence[Untouched] | None, options: argpars
             "training": [str(file.rows.path) for file in found.files],
             "training_rows": found.ledger.rows,
             "training_rows_without_text": found.ledger.silent.total(),
+            "training_rows_with_texts_of_tasks": count_training_rows(found),
             "training_texts": found.ledger.training_texts,
             "jaccard": None if options.no_near else options.jaccard,
             "model": options.model,
@@ -292,6 +305,16 @@ def _write(found: Found, untouched: Sequence[Untouched] | None, options: argpars
         }
         write_atomic(options.json, encodable(json.dumps(values, ensure_ascii=False, indent=2, allow_nan=False)) + "\n")
         say(console(), f"written: {options.json}")
+
+
+def _write_lines(path: Path, values: Iterable[Mapping[str, Any]]) -> None:
+    """Write JSON lines, whole or not at all."""
+    from flagbench.results.store import replacing
+
+    with replacing(path) as unfinished, Path(unfinished).open("w", encoding="utf-8") as file:
+        for value in values:
+            file.write(encodable(json.dumps(value, ensure_ascii=False)) + "\n")
+    say(console(), f"written: {path}")
 
 
 def _similarity(text: str) -> float:

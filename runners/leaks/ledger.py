@@ -90,6 +90,19 @@ class Strongest:
         return Place(int(self._files[thing]), int(self._rows[thing]), int(self._columns[thing]))
 
 
+_Rows = tuple[NDArray[np.int64], NDArray[np.uint8]]
+
+
+def _strongest(parts: Sequence[_Rows]) -> _Rows:
+    """Each row once, with its strongest kind."""
+    rows = np.concatenate([np.empty(0, np.int64), *(rows for rows, _ in parts)])
+    kinds = np.concatenate([np.empty(0, np.uint8), *(kinds for _, kinds in parts)])
+    found, places = np.unique(rows, return_inverse=True)
+    strongest = np.zeros(len(found), dtype=np.uint8)
+    np.maximum.at(strongest, places, kinds)
+    return found, strongest
+
+
 class Ledger:
     """Takes the matches of batches of training data.
 
@@ -115,6 +128,7 @@ class Ledger:
         self.file_rows: Counter[int] = Counter()
         self.spoken: defaultdict[int, set[int]] = defaultdict(set)
         self._seen: dict[int, str] = {}
+        self._leaking: defaultdict[int, list[_Rows]] = defaultdict(list)
 
     def count(self, batch: Batch) -> None:
         """Count the rows and texts of a batch."""
@@ -141,11 +155,18 @@ class Ledger:
         similarities = np.concatenate([matches.similarities for _, matches in found])
         kinds = np.concatenate([np.full(len(matches.places), kind, np.uint8) for kind, matches in found])
         rows, columns = batch.rows[places], batch.columns[places]
+        self._leaking[batch.file].append(_strongest([(rows, kinds)]))
         for at in self.texts.take(numbers, kinds, similarities, batch.file, rows, columns):
             if similarities[at] < 1 and len(self._seen) < _TEXTS_KEPT:
                 self._seen[int(numbers[at])] = batch.texts[places[at]][:_CHARACTERS_KEPT]
         if len(self._collected.pair_keys):
             self._pairs(batch.file, rows, columns, numbers, kinds, similarities)
+
+    def leaking(self, file: int) -> _Rows:
+        """The rows of a file of which a text is one of the tasks', ``int64[n]`` in their order, and the strongest kind
+        of match of each, ``uint8[n]``.
+        """
+        return _strongest(self._leaking[file])
 
     def training_text(self, number: int) -> str | None:
         """The beginning of the text of the strongest match; None where it was not kept, or is the text itself."""

@@ -147,6 +147,18 @@ def leak_as_dict(found: Found, leak: Leak) -> dict[str, Any]:
     }
 
 
+def training_rows(found: Found) -> Iterator[dict[str, Any]]:
+    """The rows of training data of which a text is one of the tasks', as plain values."""
+    for number, file in enumerate(found.files):
+        for row, kind in zip(*(each.tolist() for each in found.ledger.leaking(number)), strict=True):
+            yield {"file": str(file.rows.path), "row": row, "kind": KINDS[kind - 1]}
+
+
+def count_training_rows(found: Found) -> int:
+    """How many these are."""
+    return sum(len(found.ledger.leaking(number)[0]) for number in range(len(found.files)))
+
+
 def table(rows: Sequence[Share], *, near: bool, semantic: bool) -> Table:
     """A table of the tasks and roles that have leaks.
 
@@ -197,8 +209,14 @@ def examples(found: Found, most: int) -> Iterator[str]:
             yield f"  training  {_shown(text)}"
 
 
-def remarks(found: Found, rows: Sequence[Share]) -> Iterator[str]:
-    """Lines below the table: what was looked at, and what was not."""
+def remarks(found: Found, rows: Sequence[Share], listed: str = "") -> Iterator[str]:
+    """Lines below the table: what was looked at, and what was not.
+
+    Args:
+        found: What was found.
+        rows: Its counts.
+        listed: How to have a list of the training rows that hold texts of the tasks, as the end of the line on them.
+    """
     yield from _overlooked(found)
     clean = [
         task
@@ -211,6 +229,8 @@ def remarks(found: Found, rows: Sequence[Share]) -> Iterator[str]:
         yield f"nothing of {counted(len(clean), 'task')} was found in the training data: {', '.join(clean)}"
     if swapped := sum(row.swapped for row in rows):
         yield f"{counted(swapped, 'pair')} of these stand the other way round in the training data"
+    if leaking := count_training_rows(found):
+        yield f"{leaking:,} of {counted(found.ledger.rows, 'training row')} hold texts of these tasks{listed}"
     ledger = found.ledger
     speed = ledger.rows / found.seconds if found.seconds else 0.0
     yield (

@@ -61,11 +61,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_counts_items_and_scores_without_them(
     texts: dict[str, TaskTexts], train: Path, run: Path, tmp_path: Path
 ) -> None:
-    counts, items = tmp_path / "counts.json", tmp_path / "leaked.jsonl"
-    said = here("leaks", train, "--mini", "--tasks", ",".join(TASKS), "--run", run, "--json", counts, "--output", items)
+    counts, items, rows = (tmp_path / name for name in ("counts.json", "leaked.jsonl", "rows.jsonl"))
+    files = ("--json", counts, "--output", items, "--rows", rows)
+    said = here("leaks", train, "--mini", "--tasks", ",".join(TASKS), "--run", run, *files)
     assert said.returncode == 0, said.stderr
     found = json.loads(counts.read_text(encoding="utf-8"))
     assert found["training_rows"] == 1 + sum(LEAKED.values())
+    lines = range(2, 2 + sum(LEAKED.values()))  # all but the first
+    holding = [{"file": str(train), "row": line, "kind": "exact"} for line in lines]
+    assert [json.loads(line) for line in rows.read_text(encoding="utf-8").splitlines()] == holding
+    assert found["training_rows_with_texts_of_tasks"] == len(holding)
+    assert f"{len(holding)} of {1 + len(holding)} training rows hold texts of these tasks\n" in said.stdout
     by_role = {(row["task"], row["role"]): row for row in found["shares"]}
     assert by_role["TNews", "texts"]["exact"] == 20
     leaked = [json.loads(line) for line in items.read_text(encoding="utf-8").splitlines()]

@@ -63,3 +63,15 @@ def test_two_texts_are_no_pair_in_two_rows_or_as_a_negative() -> None:
     ledger.take(batch(3, 0, 2), [(EXACT, matches([0, 1], [query, passage], [1, 1]))])
     assert ledger.pairs.kinds.tolist() == [0]
     assert ledger.texts.kinds.tolist() == [EXACT, EXACT]
+
+
+def test_each_training_row_with_a_text_of_the_tasks_is_kept_once_with_its_strongest_kind() -> None:
+    collected = naive.retrieval(["q"], ["p"], [(0, 0)])
+    query, passage = collected.numbers.tolist()
+    ledger = Ledger(collected)
+    ledger.take(batch(7, 0, 1), [(EXACT, matches([1], [query], [1])), (NEAR, matches([0], [passage], [0.8]))])
+    ledger.take(batch(9, 0), [(NEAR, matches([0, 0], [query, passage], [0.8, 0.7]))])
+    ledger.take(batch(4, 0), [(SEMANTIC, matches([0], [query], [0.99]))])  # of the second pass
+    ledger.take(batch(9, 0), [(SEMANTIC, matches([0], [query], [0.99]))])
+    assert [found.tolist() for found in ledger.leaking(0)] == [[4, 7, 9], [SEMANTIC, EXACT, NEAR]]
+    assert [found.tolist() for found in ledger.leaking(1)] == [[], []]
