@@ -33,7 +33,7 @@ def test_what_is_there_of_a_benchmark_has_the_published_scores(minilm: Path, sha
     options = ("--benchmark", NAME, "--skip-missing", "--data", shared_data, "--output", out, "--device", "cpu")
     done = here("evaluate", minilm, *options, "--no-store")
     assert done.returncode == 0, done.stderr
-    assert "2 of 41 tasks" in done.stdout
+    assert "Mean (Task) (2 of 41 tasks)" in done.stderr
     record = find_run(out).record
     assert record.benchmark == NAME
     scores = {name: task.score for name, task in record.tasks.items()}
