@@ -117,6 +117,8 @@ class Parser(argparse.ArgumentParser):
         found, rest = super().parse_known_args(args, namespace)
         if unknown := [each.split("=")[0] for each in rest if each.startswith("--")]:
             raise self._unknown(unknown[0])
+        if rest and self.complete and not self._subparsers:  # the parser of all commands would name its own help
+            self.error(f"unrecognized arguments: {' '.join(map(printable, rest))}")
         self._check_texts(found)
         return found, rest
 

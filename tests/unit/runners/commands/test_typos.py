@@ -27,6 +27,7 @@ def _said(command: str, capsys: pytest.CaptureFixture[str]) -> str:
         ("evaluate ./x --taks STSB", "unknown flag '--taks'; did you mean --tasks?; see flagbench evaluate --help"),
         ("report ./x --htm r.html", "unknown flag '--htm'; did you mean --html?; see flagbench report --help"),
         ("board ./x", "the following arguments are required: --output (see flagbench board --help)"),
+        ("doctor x y", "unrecognized arguments: x y (see flagbench doctor --help)"),
         ("evalute ./x", "unknown command 'evalute'; did you mean evaluate?; see flagbench --help"),
         ("score onw x", "unknown benchmark 'onw'; did you mean own?; see flagbench score --help"),
         ("models list", "unknown command 'list'; known: show; see flagbench models --help"),
