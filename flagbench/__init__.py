@@ -40,6 +40,9 @@ _ALIKE = 0.5  # of difflib's ratio, which is 1 for the same
 _LESS_ALIKE = 0.24  # than the nearest: what is less alike by more was not meant
 _SHORTEST_PART = 4  # a shorter one is in too many names
 
+UNTOLD = "server"
+"""The revision of a model whose server does not tell it, and for which the user names none."""
+
 
 def counted(number: int, name: str) -> str:
     """A number of things: ``1 task``, ``1,024 tasks``."""

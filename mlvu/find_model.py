@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flagbench import BadInput
+from flagbench import UNTOLD, BadInput
 from flagbench.mlvu.options import FramesAs, MlvuOptions
 from flagbench.models.loading.resolve import Model, resolve_generator
 from flagbench.runners.generation.server_options import ServerLimits
@@ -100,7 +100,6 @@ def server_model(
     """
     from flagbench.models.servers.chat_model import api_model
     from flagbench.models.servers.http import key_line
-    from flagbench.models.servers.settings import UNTOLD
 
     spec = api_model(name, base, settings, images=images, extra=extra, revision=revision or UNTOLD)
     evidence = (f"server: {base}, which does not say which weights it runs", key_line())

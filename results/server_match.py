@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from flagbench import BadInput, printable
+from flagbench import UNTOLD, BadInput, printable
 from flagbench.files import as_number, read_json
 from flagbench.paths import check_there
 from flagbench.results.compare.settings import word
@@ -19,9 +19,6 @@ VERSION = 1
 
 FILE = "match.json"
 """Name of the file beside the run.json that it belongs to."""
-
-_UNNAMED = "server"
-"""The revision of what a server runs, where neither it nor the user says one."""
 
 Measure = Literal["cosine", "score"]
 
@@ -162,7 +159,7 @@ def outdated(report: ServerMatch, record: RunRecord) -> str:
             "model: run it again with that one"
         )
     if revision != served.revision:
-        named = "without --api-revision" if revision == _UNNAMED else f"with --api-revision {printable(revision)}"
+        named = "without --api-revision" if revision == UNTOLD else f"with --api-revision {printable(revision)}"
         how = "" if served.interface == "tei" else f" {named}, if it is this model"  # tei says it itself
         return (
             f"the report of flagbench match is of revision {served.revision} on the server, and this run of "

@@ -150,7 +150,8 @@ class DenseEncoder:
     def under(self, spec: ModelSpec, *, cased: bool = False) -> DenseEncoder:
         """See ``RespecifiedEncoder``. Modules with weights are those that were read."""
         other = copy.copy(self)
-        other._tokenizer = keeping_case(self._tokenizer) if cased else self._tokenizer
+        if cased:
+            other._tokenizer = keeping_case(self._tokenizer)
         read = list(zip(self.spec.modules, self._steps, strict=True))
         other.spec, other._pooling = spec, one_token(spec.modules)
         other._steps = [

@@ -101,7 +101,8 @@ class M3Encoder:
     def under(self, spec: ModelSpec, *, cased: bool = False) -> M3Encoder:
         """See ``RespecifiedEncoder``."""
         other = copy.copy(self)
-        other._tokenizer = keeping_case(self._tokenizer) if cased else self._tokenizer
+        if cased:
+            other._tokenizer = keeping_case(self._tokenizer)
         other.spec, other._pooling = spec, pooling_of(spec)
         other._one_token = self.parts == DENSE and other._pooling in ONE_TOKEN
         return other

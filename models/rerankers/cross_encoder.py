@@ -68,7 +68,8 @@ class CrossEncoder:
     def under(self, spec: ModelSpec, *, cased: bool = False) -> CrossEncoder:
         """See ``RespecifiedScorer``."""
         other = copy.copy(self)
-        other._tokenizer = keeping_case(self._tokenizer) if cased else self._tokenizer
+        if cased:
+            other._tokenizer = keeping_case(self._tokenizer)
         other.spec = spec
         return other
 

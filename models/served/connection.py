@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from flagbench import BadInput, ModelFault, counted
+from flagbench import UNTOLD, BadInput, ModelFault, counted
 from flagbench.models.contract import Tokens
 from flagbench.models.served.requests import MOST_TEXTS, Requests
 from flagbench.models.served.settings import ServedSettings
 from flagbench.models.servers.exchange import one_line
 from flagbench.models.servers.http import CLOCK, RATE_LIMIT, Client, Clock, RateLimit, Refused
-from flagbench.models.servers.settings import UNTOLD
 from flagbench.models.spec import ModelSpec
 
 
@@ -155,10 +154,8 @@ class Connected:
             self.info = Info.of(self.client.get("info"))
             self._check_info()
         elif self.own.interface == "openai":
-            served = self.client.listed()
-            if served and self.own.model not in served:
-                there = one_line(", ".join(served))
-                self.odd = f"{self.client.url} does not list {self.own.model}; it has {there}: name it with --api-model"
+            odd = self.client.unlisted(self.own.model)
+            self.odd = odd and f"{odd}: name it with --api-model"
 
     def _check_info(self) -> None:
         info, revision = self.info, self.spec.revision

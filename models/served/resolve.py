@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from flagbench import BadInput
+from flagbench import UNTOLD, BadInput
 from flagbench.models.contract import Tokens
 from flagbench.models.loading.matryoshka import within
 from flagbench.models.loading.overrides import Overrides, override
@@ -21,7 +21,6 @@ from flagbench.models.served.settings import Kind, ServedSettings, Side
 from flagbench.models.served.wire import OWN_FIELDS
 from flagbench.models.servers.chat_model import check_server
 from flagbench.models.servers.http import Client, RateLimit, Unanswered, key_line, plain_url
-from flagbench.models.servers.settings import UNTOLD
 from flagbench.models.spec import Ability, ModelSpec
 
 _ABILITIES: Mapping[Kind, frozenset[Ability]] = {

@@ -16,14 +16,14 @@ from typing import Any, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from flagbench import BadInput
+from flagbench import UNTOLD, BadInput
 from flagbench.models.contract import Capability, Loading
 from flagbench.models.prompts import Prompt
 from flagbench.models.servers.chat import JPEG, Images, messages, read_completion
 from flagbench.models.servers.concurrent import Stop, as_they_come
-from flagbench.models.servers.exchange import Reply, one_line
+from flagbench.models.servers.exchange import Reply
 from flagbench.models.servers.http import CLOCK, RATE_LIMIT, Client, Clock, RateLimit, environment_key, plain_url
-from flagbench.models.servers.settings import UNTOLD, ServerSettings
+from flagbench.models.servers.settings import ServerSettings
 from flagbench.models.spec import ModelSpec
 from flagbench.models.video import VideoSettings
 
@@ -89,11 +89,8 @@ class ApiModel:
         Raises:
             BadInput: No server answers there, it does not take the key, or it is not ready.
         """
-        served = self._client.listed()
-        if not served or self._wire["model"] in served:
-            return ""
-        there = one_line(", ".join(served))
-        return f"{self._client.url} does not list {self._wire['model']}; it has {there}: name the model as it does"
+        odd = self._client.unlisted(self._wire["model"])
+        return odd and f"{odd}: name the model as it does"
 
     def answers(
         self, prompts: Iterable[Prompt], *, max_new_tokens: int, ends: Sequence[str] = (), min_new_tokens: int = 0

@@ -22,7 +22,7 @@ import httpx2
 from flagbench import BadInput, ModelFault
 from flagbench.files import MIB
 from flagbench.models.servers.concurrent import Stop
-from flagbench.models.servers.exchange import Again, Exchange, Reply, TimedOut, TooLarge
+from flagbench.models.servers.exchange import Again, Exchange, Reply, TimedOut, TooLarge, one_line
 from flagbench.models.servers.secret import Secret
 
 KEYS = ("FLAGBENCH_API_KEY", "OPENAI_API_KEY")
@@ -189,6 +189,20 @@ class Client:
             return sorted(str(each["id"]) for each in self.get("models")["data"])
         except (TypeError, LookupError):
             return []
+
+    def unlisted(self, model: str) -> str:
+        """Which models the server has, in one line, where it lists some and not this one; else empty.
+
+        Args:
+            model: Its name there.
+
+        Raises:
+            BadInput: See ``listed``.
+        """
+        there = self.listed()
+        if not there or model in there:
+            return ""
+        return f"{self.url} does not list {model}; it has {one_line(', '.join(there))}"
 
     def get(self, path: str) -> Any:
         """Ask for what a server says of itself: one request, never repeated.

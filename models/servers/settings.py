@@ -7,9 +7,6 @@ from typing import Any, ClassVar, Self
 
 from flagbench.models.video import VideoSettings
 
-UNTOLD = "server"
-"""The revision of a model whose server does not tell it."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings(VideoSettings):

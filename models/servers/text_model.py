@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from flagbench import BadInput
+from flagbench import UNTOLD, BadInput
 from flagbench.models.contract import Loading, Tokens
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.resolve import Model
@@ -24,7 +24,6 @@ from flagbench.models.servers.chat_model import OWN_FIELDS, ApiModel, check_serv
 from flagbench.models.servers.concurrent import Stop
 from flagbench.models.servers.exchange import Reply
 from flagbench.models.servers.http import CLOCK, RATE_LIMIT, Clock, RateLimit, key_line, plain_url
-from flagbench.models.servers.settings import UNTOLD
 from flagbench.models.spec import ModelSpec
 from flagbench.models.text import TextServerSettings
 

@@ -26,7 +26,6 @@ _ORDER: tuple[Outcome, ...] = ("FAIL", "inconclusive", "pass")
 _STYLES = {"FAIL": "bold red", "inconclusive": "yellow", "pass": "green"}
 _HEADINGS = ("verdict", "task", "rule", "check", "baseline", "candidate", "why")
 _NUMBERS = ("baseline", "candidate")
-_WIDE = 140
 
 
 def headline(report: Report) -> str:
@@ -42,7 +41,7 @@ def headline(report: Report) -> str:
     return f"{word}: {counts} of {len(report.verdicts)} checks of {against}{taken}"
 
 
-def render(report: Report, *, passes: bool = True, width: int = _WIDE) -> tuple[Table | None, Sequence[Text]]:
+def render(report: Report, *, width: int, passes: bool = True) -> tuple[Table | None, Sequence[Text]]:
     """A Rich table, what is broken first, and the lines below it; no table where it would have no rows.
 
     A terminal that has no room for all columns gets a table of two: the verdict, and the check in some lines.

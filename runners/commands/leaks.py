@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from flagbench.runners.data.task_texts import TaskTexts
     from flagbench.runners.data.verdict import Content
     from flagbench.runners.leaks.find import Found
+    from flagbench.runners.leaks.report import Share
     from flagbench.runners.leaks.training import TrainingFile
     from flagbench.runners.leaks.untouched import Untouched
     from flagbench.runners.progress import Progress
@@ -141,6 +142,7 @@ def _leaks(options: argparse.Namespace) -> int:
     err = console(stderr=True)
     with notice(f"looking at training data and tasks: {benchmark.title}"):
         from flagbench.runners.leaks.near import check_rensa
+        from flagbench.runners.leaks.report import shares
         from flagbench.runners.leaks.training import training_files
         from flagbench.runners.leaks.untouched import untouched
 
@@ -157,8 +159,9 @@ def _leaks(options: argparse.Namespace) -> int:
         for fault in faults:
             say(err, f"flagbench: {in_one_line(fault)}")
         rows = untouched(run, found, contents) if run else None
-        _show(found, rows, run.label if run else "", options, console())
-        _write(found, rows, options)
+        counts = shares(found)
+        _show(found, counts, rows, run.label if run else "", options, console())
+        _write(found, counts, rows, options)
     return BadInput.exit_code if faults and options.tasks else 0  # what is named has to be there
 
 
@@ -251,12 +254,16 @@ def _texts(
 
 
 def _show(
-    found: Found, untouched: Sequence[Untouched] | None, label: str, options: argparse.Namespace, out: Console
+    found: Found,
+    rows: Sequence[Share],
+    untouched: Sequence[Untouched] | None,
+    label: str,
+    options: argparse.Namespace,
+    out: Console,
 ) -> None:
     from flagbench.runners.leaks.near import Bands
-    from flagbench.runners.leaks.report import examples, remarks, shares, table
+    from flagbench.runners.leaks.report import examples, remarks, table
 
-    rows = shares(found)
     near = not options.no_near
     if any(row.leaked for row in rows):
         out.print(table(rows, near=near, semantic=bool(options.model)))
@@ -280,16 +287,17 @@ def _show(
         say(out, *verdicts(untouched))
 
 
-def _write(found: Found, untouched: Sequence[Untouched] | None, options: argparse.Namespace) -> None:
+def _write(
+    found: Found, rows: Sequence[Share], untouched: Sequence[Untouched] | None, options: argparse.Namespace
+) -> None:
     from flagbench.results.store import write_atomic
-    from flagbench.runners.leaks.report import count_training_rows, leak_as_dict, leaks, shares, training_rows
+    from flagbench.runners.leaks.report import count_training_rows, leak_as_dict, leaks, training_rows
 
     if options.output:
         _write_lines(options.output, (leak_as_dict(found, leak) for leak in leaks(found)))
     if options.rows:
         _write_lines(options.rows, training_rows(found))
     if options.json:
-        rows = shares(found)
         values = {
             "benchmark": options.benchmark,
             "training": [str(file.rows.path) for file in found.files],

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from flagbench import counted, first_few, in_bytes
+from flagbench import UNTOLD, counted, first_few, in_bytes
 from flagbench.models.adapters import ADAPTERS, modalities
 from flagbench.models.contract import Role
 from flagbench.models.inputs import TEXT, joined
 from flagbench.models.loading.registry import family_names, family_spec, published, registry
 from flagbench.models.served.settings import ServedSettings
-from flagbench.models.servers.settings import UNTOLD, ServerSettings
+from flagbench.models.servers.settings import ServerSettings
 from flagbench.models.spec import ModelSpec
 from flagbench.models.text import TextServerSettings
 from flagbench.results.data_state import DataState, footnotes

@@ -166,7 +166,9 @@ class Ledger:
         """The rows of a file of which a text is one of the tasks', ``int64[n]`` in their order, and the strongest kind
         of match of each, ``uint8[n]``.
         """
-        return _strongest(self._leaking[file])
+        found = _strongest(self._leaking[file])
+        self._leaking[file] = [found]
+        return found
 
     def training_text(self, number: int) -> str | None:
         """The beginning of the text of the strongest match; None where it was not kept, or is the text itself."""

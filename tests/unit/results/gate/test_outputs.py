@@ -99,11 +99,11 @@ def test_json_has_everything_in_full(report: Report) -> None:
 
 
 def test_what_passes_is_a_line_unless_all_is_asked_for(report: Report) -> None:
-    table, (line, *_) = render(report, passes=False)
+    table, (line, *_) = render(report, width=140, passes=False)
     assert table is not None
     assert (table.row_count, line.plain) == (2, "1 task passes; --all shows it")
     good = replace(report, verdicts=tuple(each for each in report.verdicts if each.outcome == "pass"))
-    assert render(good, passes=False)[0] is None
+    assert render(good, width=140, passes=False)[0] is None
     assert "<details open>" in to_markdown(report, passes=True)
     assert "<details>" in to_markdown(report)
 
@@ -113,7 +113,10 @@ def test_what_a_plus_minus_is_stands_below_a_table_that_has_one(report: Report) 
     report = replace(
         report, verdicts=tuple(replace(each, candidate_ends=ends.get(each.outcome)) for each in report.verdicts)
     )
-    said = {passes: any("95%" in line.plain for line in render(report, passes=passes)[1]) for passes in (False, True)}
+    said = {
+        passes: any("95%" in line.plain for line in render(report, width=140, passes=passes)[1])
+        for passes in (False, True)
+    }
     assert said == {False: False, True: True}
     assert "95%" in to_markdown(report)
 
@@ -157,7 +160,7 @@ def test_json_says_what_the_exit_code_of_the_command_says(
     assert (found["outcome"], found["exit_code"], found["counts"]) == (outcome, code, counts)
     assert judged.exit_code == code
     word = {0: "PASS", 1: "REGRESSION", 2: "INCONCLUSIVE"}[code]
-    table, (*_, last) = render(judged)
+    table, (*_, last) = render(judged, width=140)
     assert last.plain.startswith(f"{word}: ")
     assert str(last.style) == {0: "green", 1: "bold red", 2: "yellow"}[code]
     assert table.row_count == len(_ALL)
