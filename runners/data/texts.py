@@ -6,14 +6,16 @@ import errno
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from flagbench import BadInput
 from flagbench.models.inputs import Image, Input, Item
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # below where it is needed: no encoder of texts in memory needs it
 
 T = TypeVar("T", covariant=True)
 
@@ -95,6 +97,8 @@ class TitledTexts(_Rows[str]):
 
 def is_images(kind: pa.DataType) -> bool:
     """Whether a column of a type has images as ``datasets`` keeps them: ``struct<bytes: binary, path: string>``."""
+    import pyarrow as pa
+
     if not pa.types.is_struct(kind) or {field.name for field in kind} != {"bytes", "path"}:
         return False
     stored = kind.field("bytes").type
@@ -160,6 +164,8 @@ class ItemColumn(_Rows[Input]):
     """
 
     def __init__(self, images: pa.ChunkedArray | Sequence[Image | None], texts: Sequence[str] | None = None) -> None:
+        import pyarrow as pa
+
         self._images = ImageColumn(images) if isinstance(images, pa.ChunkedArray) else images
         self._texts = texts
 
@@ -201,6 +207,8 @@ def on_disk(batches: Iterable[pa.Table], schema: pa.Schema) -> pa.Table:
     Raises:
         BadInput: The folder of temporary files is full.
     """
+    import pyarrow as pa
+
     with tempfile.TemporaryDirectory(prefix="flagbench-") as folder:
         path = Path(folder) / "rows.arrow"
         try:
