@@ -20,6 +20,10 @@ MOST_WORKERS = 4 * (os.cpu_count() or 1)
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,4}")
 
+# What errors say that are raised when memory runs out: by an allocator of torch (CUDA's, Apple's, the processor's), by
+# CUDA for what is not allocated through torch, such as pinned memory, and by libraries that make room for themselves.
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+
 # Begins of the names in /dev of what drives GPUs on Linux: NVIDIA's, also on Jetson and below Windows, and AMD's.
 _DRIVERS = ("nvidia", "nvhost", "nvgpu", "nvmap", "dxg", "kfd")
 
@@ -146,13 +150,20 @@ def limit_threads(count: int) -> None:
 
 
 def free_memory(device: str) -> int:
-    """Bytes that may still be taken on a device; 0 where that is not known."""
+    """Bytes that may still be taken on a device, those included that torch keeps and does not use; 0 if not known."""
     if device.startswith("cuda"):
         import torch
 
         free, _ = torch.cuda.mem_get_info(device)
         return int(free) + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return _free_on_host() if device == "cpu" else 0
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory ran out, on a device or on the host."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
 
 
 def _free_on_host() -> int:

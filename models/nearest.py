@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import ModelFault
+from flagbench.models.device import free_memory, out_of_memory, release_memory
 
 if TYPE_CHECKING:
     import torch
@@ -52,19 +53,19 @@ def largest_products(
     Raises:
         ModelFault: Not even a small tile fits into the memory of the device.
     """
-    import torch
-
     rows = _rows_at_once(queries, len(vectors), k, device)
     while True:
         try:
             return _search(queries, vectors, k, device, rows)
-        except torch.OutOfMemoryError as error:
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
             if rows <= _LEAST:
                 raise ModelFault(
                     f"out of memory on {device} while {len(queries):,} queries are searched for: free its memory, or "
                     "run with --device cpu"
                 ) from error
-        torch.cuda.empty_cache()
+        release_memory()  # only here: the error holds the tile
         rows = max(_LEAST, rows // 2)
 
 
@@ -111,13 +112,9 @@ def _merged(
 
 def _rows_at_once(queries: NDArray[np.float32], vectors: int, k: int, device: str) -> int:
     """Vectors of a tile, by the memory that is free: its numbers twice, and its scores in both precisions."""
-    import torch
-
     some = max(1, min(len(queries), _QUERIES))
     if device.startswith("cuda"):
-        free, _ = torch.cuda.mem_get_info(device)
-        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        room = _SHARE * (free + unused) - 8.0 * queries.size - 24.0 * k * len(queries)
+        room = _SHARE * free_memory(device) - 8.0 * queries.size - 24.0 * k * len(queries)
         rows = int(room / (12 * queries.shape[1] + 24 * some))
     else:
         rows = _SCORES // some

@@ -19,6 +19,7 @@ from flagbench import ModelFault
 from flagbench.models.backbone.rows import MASK, Rows, padding_of, without_padding
 from flagbench.models.backbone.transfer import transfer_of
 from flagbench.models.contract import Loading
+from flagbench.models.device import free_memory, out_of_memory, release_memory
 from flagbench.models.passes import passed
 
 # Padded tokens of one forward pass. CPU: on two cores about the fastest of 512 to 32,768 for small models, whatever the
@@ -110,14 +111,16 @@ class Batcher:
             rows = order[start : self._end(lengths, start)]
             try:
                 running.append((rows, self._transfer.back(forward(rows, self._pad(tokens, rows)))))
-            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            except (MemoryError, RuntimeError) as error:
                 if not out_of_memory(error):
                     raise
                 self._halve(len(rows), int(lengths[start]), error)
+            else:
+                start += len(rows)
+                while len(running) > self._transfer.late:
+                    yield _read(running)
                 continue
-            start += len(rows)
-            while len(running) > self._transfer.late:
-                yield _read(running)
+            release_memory()  # only here: the error holds the states of the pass
         while running:
             yield _read(running)
 
@@ -161,8 +164,6 @@ class Batcher:
         if self.batch_size:
             self.batch_size = max(1, rows // 2)
         self.budget = max(1, rows // 2) * longest
-        if self._on_gpu:
-            torch.cuda.empty_cache()
 
 
 def _read(
@@ -192,14 +193,3 @@ def budget_of(model: Any, free: int) -> int:
         numbers += 3 * int(config.num_attention_heads) * min(int(getattr(config, "max_position_embeddings", 512)), 512)
     tokens = int(_SHARE * free / (numbers * model.dtype.itemsize))
     return min(_TOKENS_GPU, max(_FEWEST_GPU, 1 << max(0, tokens.bit_length() - 1)))
-
-
-def free_memory(device: str) -> int:
-    """Bytes of a GPU that nothing uses, those included that torch has and does not use."""
-    free, _ = torch.cuda.mem_get_info(device)
-    return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Tell whether memory ran out; on the processor torch raises a plain RuntimeError that says so."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

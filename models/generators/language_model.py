@@ -16,9 +16,9 @@ import transformers
 from numpy.typing import NDArray
 
 from flagbench import BadInput, ModelFault, printable
-from flagbench.models.backbone.batching import out_of_memory
 from flagbench.models.backbone.pretrained import DTYPES
 from flagbench.models.contract import Capability, Loading
+from flagbench.models.device import out_of_memory, release_memory
 from flagbench.models.loading.folder import FIX, read_json
 from flagbench.models.loading.positions import positions_of
 from flagbench.models.prompts import Clip, Prompt, batches
@@ -171,13 +171,15 @@ class LanguageModel:
                 part = rows[start : start + (most or self.batch_size)]
                 try:
                     results = forward(part)
-                except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                except (MemoryError, RuntimeError) as error:
                     if not out_of_memory(error):
                         raise
                     self._halve(prompts[part[0]], len(part), error)
+                else:
+                    yield part, results
+                    start += len(part)
                     continue
-                yield part, results
-                start += len(part)
+                release_memory()  # only here: the error holds the states of the pass
 
     def _halve(self, prompt: Prompt, rows: int, error: BaseException) -> None:
         if rows == 1:
@@ -188,8 +190,6 @@ class LanguageModel:
                 f"{fix}a device with more memory"
             ) from error
         self.batch_size = max(1, rows // 2)
-        if self.device.startswith("cuda"):
-            torch.cuda.empty_cache()
 
     def _prepared(self, prompts: Sequence[Prompt], more: int) -> tuple[Batch, list[str]]:
         """Inputs on the device and the rendered texts, for prompts that ``more`` tokens at most will follow."""

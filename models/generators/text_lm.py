@@ -14,10 +14,10 @@ import torch
 import transformers
 
 from flagbench import BadInput, ModelFault
-from flagbench.models.backbone.batching import out_of_memory
 from flagbench.models.backbone.pretrained import read_pretrained
 from flagbench.models.backbone.rope import check_base, set_base
 from flagbench.models.contract import Loading
+from flagbench.models.device import out_of_memory
 from flagbench.models.generators.causal_lm import TextInputs
 from flagbench.models.generators.language_model import Batch, LanguageModel, Stopping, check_generation_config
 from flagbench.models.generators.losses import whole_loss, window_loss
@@ -90,7 +90,7 @@ class TextLanguageModel(LanguageModel):
         score = window_loss if self._prefix is not None else whole_loss
         try:
             loss = score(self._model, window, self.device)
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
             raise ModelFault(

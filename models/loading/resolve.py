@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from flagbench import BadInput
 from flagbench.models.adapters import loader, mixer, tokens_loader
 from flagbench.models.contract import Backend, Closable, Cutoff, LayeredScorer, Loading
+from flagbench.models.device import out_of_memory
 from flagbench.models.loading.checkpoint import Checkpoint, check_elsewhere, check_heads, with_weights
 from flagbench.models.loading.detect import Detection, detect
 from flagbench.models.loading.folder import MODULES, is_there, read_config, transformer_folder
@@ -66,7 +67,7 @@ class Model:
             backend: The matrix backend; None for the fastest that is exact.
 
         Raises:
-            BadInput: The files do not make a model, or have changed since it was found.
+            BadInput: The files do not make a model, have changed since it was found, or do not fit into memory.
         """
         if isinstance(self.checkpoint, MixedCheckpoint):
             plain = Loading(device, batch_size, trust_remote_code, allow_pickle, cutoffs=self.cutoffs, backend=backend)
@@ -78,7 +79,7 @@ class Model:
         loading = Loading(
             device, batch_size, trust_remote_code, allow_pickle, modules, adapters, self.cutoffs, backend, weights
         )
-        adapter = loader(self.spec.adapter)(self.spec, directory, loading)
+        adapter = self._read(directory, loading)
         if self.checkpoint:
             self.checkpoint.check_unchanged(allow_pickle=allow_pickle)
         return adapter
@@ -87,9 +88,20 @@ class Model:
         """Mix the weights in a temporary folder, and read them from there."""
         with mixer()(checkpoint, self.spec, loading) as folder:
             directory = folder / transformer_folder(folder)
-            adapter = loader(self.spec.adapter)(self.spec, directory, replace(loading, modules=folder))
+            adapter = self._read(directory, replace(loading, modules=folder))
         checkpoint.check_unchanged(allow_pickle=loading.allow_pickle)
         return adapter
+
+    def _read(self, directory: Path, loading: Loading) -> Adapter:
+        try:
+            return loader(self.spec.adapter)(self.spec, directory, loading)
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            raise BadInput(
+                f"{self.spec.name} in {self.spec.dtype} does not fit into what is free of the memory of "
+                f"{loading.device}: free some, use a smaller --dtype, or another --device"
+            ) from error
 
     def tokens(self, *, trust_remote_code: bool) -> Tokens:
         """Read the tokenizer of a language model of texts, and no weights.

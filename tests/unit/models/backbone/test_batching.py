@@ -161,7 +161,20 @@ def in_those_words() -> None:
     raise RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory: you tried …")
 
 
-SHORTAGES = [of_the_gpu, of_python, of_the_processor, in_those_words]
+def beside_torch() -> None:
+    """Of what CUDA allocates itself, such as pinned memory."""
+    raise RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported at some other …")
+
+
+def of_a_library() -> None:
+    raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+
+
+def of_apple() -> None:
+    raise RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB, other allocations: 1.00 GB, max allowed: …")
+
+
+SHORTAGES = [of_the_gpu, of_python, of_the_processor, in_those_words, beside_torch, of_a_library, of_apple]
 
 
 @pytest.mark.parametrize("fail", SHORTAGES)
