@@ -18,7 +18,7 @@ from flagbench import BadInput, ModelFault
 from flagbench.models.backbone import batching
 from flagbench.models.backbone.batching import Batch, Batcher, budget_of
 from flagbench.models.backbone.transfer import AtOnce, Beside, transfer_of
-from flagbench.models.contract import Loading
+from flagbench.models.contract import Backend, Loading
 from flagbench.models.loading.resolve import resolve_model
 from tests.checkpoints import bert_tokenizer, write_bert, write_byte_qwen2
 from tests.filled import write_filled_gemma_reranker, write_filled_m3, write_xlmr_reranker
@@ -200,10 +200,10 @@ TEXTS = [f"text {number} of {'some ' * (number % 4)}words" for number in range(4
 PAIRS = [(text, other) for text, other in zip(TEXTS, TEXTS[::-1], strict=True)]
 
 
-def loaded(folder: Path, device: str = "cpu", **flags: Any) -> Any:
+def loaded(folder: Path, device: str = "cpu", backend: Backend | None = "torch", **flags: Any) -> Any:
     allowed: dict[str, Any] = {"trust_remote_code": False, "allow_pickle": True}
     model = resolve_model(str(folder), None, saying(**flags), on_cpu=lambda: True, **allowed)
-    return model.load(device=device, batch_size=None, backend="torch", **allowed)
+    return model.load(device=device, batch_size=None, backend=backend, **allowed)
 
 
 MODELS: dict[str, tuple[Callable[[Path], Path], dict[str, Any]]] = {
@@ -228,13 +228,18 @@ def as_on_a_gpu(adapter: Any, monkeypatch: pytest.MonkeyPatch, multiple_of: int 
     return masks
 
 
+@pytest.mark.parametrize("backend", ["torch", None], ids=["whole last layer", "one token"])
 @pytest.mark.parametrize("name", list(MODELS))
 def test_a_whole_model_gives_the_same(
-    name: str, tmp_path: Path, device: Device, monkeypatch: pytest.MonkeyPatch
+    name: str, backend: Backend | None, tmp_path: Path, device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write, flags = MODELS[name]
     folder = write(tmp_path / "model")
-    plain, other = loaded(folder, **flags), loaded(folder, **flags)
+    plain = loaded(folder, **flags)
+    monkeypatch.setattr("flagbench.models.backbone.backend._why_not", lambda *_: "there is no oneDNN on a GPU")
+    other = loaded(folder, backend=backend, **flags)
+    one_token = backend is None and name != "m3"  # whose other parts look at every token
+    assert other.backend == ("torch (one token in the last layer)" if one_token else "torch")
     masks = as_on_a_gpu(other, monkeypatch, 8 if name == "llm reranker" else None)
     if "score" in plain.capabilities:
         np.testing.assert_allclose(other.score(PAIRS), plain.score(PAIRS), atol=2e-5)
