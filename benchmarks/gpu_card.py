@@ -5,11 +5,13 @@ On a processor all but the wall time is ``None``: not measured.
 
 from __future__ import annotations
 
+import re
 import statistics
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -21,7 +23,17 @@ class Deadline:
     """Time that a part of the script may take; a part of a part ends with the whole."""
 
     def __init__(self, seconds: float, within: Deadline | None = None) -> None:
-        self._end = time.monotonic() + max(0.0, seconds if within is None else min(seconds, within.left()))
+        self._begin = time.monotonic()
+        self._end = self._begin + max(0.0, seconds if within is None else min(seconds, within.left()))
+
+    @property
+    def seconds(self) -> float:
+        """All of it."""
+        return self._end - self._begin
+
+    def taken(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self._begin
 
     def left(self) -> float:
         """Seconds."""
@@ -44,13 +56,13 @@ class Card:
         return self.device.startswith("cuda")
 
     def describe(self) -> dict[str, Any]:
-        """Its name and memory, and the driver's view of the machine."""
-        import os
-
+        """Its name and memory, its driver, and the processor beside it."""
         import torch
 
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        facts: dict[str, Any] = {"device": self.device, "cores": cores}
+        from flagbench.runners.run.environment import describe
+
+        machine = describe(["cpu"])
+        facts: dict[str, Any] = {"device": self.device, "processor": machine["processor"], "cores": machine["threads"]}
         if self.is_gpu:
             properties = torch.cuda.get_device_properties(self.device)
             facts |= {
@@ -58,6 +70,7 @@ class Card:
                 "gib": round(properties.total_memory / 2**30, 1),
                 "multiprocessors": properties.multi_processor_count,
                 "cuda": torch.version.cuda,
+                "driver": _driver(),
             }
         return facts
 
@@ -187,6 +200,15 @@ class Card:
             ended.set()
             thread.join()
         return statistics.mean(samples) / 100
+
+
+def _driver() -> str:
+    """NVIDIA's, as its kernel module says."""
+    try:
+        found = re.search(r"\d+\.\d+[.\d]*", Path("/proc/driver/nvidia/version").read_text(encoding="utf-8"))
+    except OSError:
+        found = None
+    return found[0] if found else "not known"
 
 
 def joint_length(spans: Sequence[tuple[float, float]]) -> float:

@@ -64,17 +64,25 @@ class Shape:
         """Whether it scores pairs."""
         return self.architecture.endswith(("ForSequenceClassification", "ForCausalLM"))
 
-    def operations(self, lengths: Sequence[int]) -> float:
-        """Floating-point operations of a whole forward pass over texts of so many tokens, padding not counted.
+    def operations(self, lengths: Sequence[int], *, one_token: bool = False) -> float:
+        """Floating-point operations of a forward pass over texts of so many tokens, padding not counted.
 
         Two a product and an addition: the matrices of all layers for each token, and for each pair of tokens the two
         products of attention (half of them in a decoder). Heads, embeddings and elementwise work are not counted.
+
+        Args:
+            lengths: Tokens of each text.
+            one_token: The last layer makes keys and values of all tokens, and all else of one.
         """
-        attention = self.width * self.head * (self.heads + 2 * self.key_heads) + self.heads * self.head * self.width
-        feed_forward = self.width * self.inner * (3 if self.decoder else 2)
+        keys_values = 2.0 * self.width * self.head * 2 * self.key_heads
+        others = 2.0 * (2 * self.width * self.head * self.heads)
+        others += 2.0 * self.width * self.inner * (3 if self.decoder else 2)
+        attention = 4.0 * self.heads * self.head
         tokens = np.asarray(lengths, dtype=np.float64)
-        pairs = 4.0 * self.heads * self.head * (tokens**2).sum() * (0.5 if self.decoder else 1.0)
-        return float(self.layers * (2.0 * (attention + feed_forward) * tokens.sum() + pairs))
+        pairs = (tokens**2).sum() * (0.5 if self.decoder else 1.0)
+        whole = (keys_values + others) * tokens.sum() + attention * pairs
+        last = keys_values * tokens.sum() + others * len(tokens) + attention * tokens.sum() if one_token else whole
+        return float((self.layers - 1) * whole + last)
 
     def tiny(self) -> Shape:
         """The same architecture, small enough for a processor."""
@@ -84,11 +92,13 @@ class Shape:
         )
 
 
+# So many texts that a round takes a card of 400 TFLOP/s about 1.5 s at most: of each kind FlagBench runs nearly five
+# and a peer four, and all of them have seven minutes.
 SHAPES = (
-    Shape("bge-large", "BertModel", "wordpiece", 24, 1024, 4096, 16, 16, 64, 30_522, 3_072),
-    Shape("bge-m3", "XLMRobertaModel", "unigram", 24, 1024, 4096, 16, 16, 64, 250_002, 3_072),
-    Shape("bge-small-zh", "BertModel", "characters", 4, 512, 2048, 8, 8, 64, 21_128, 8_192),
-    Shape("bge-base", "BertModel", "wordpiece", 12, 768, 3072, 12, 12, 64, 30_522, 4_096),
+    Shape("bge-large", "BertModel", "wordpiece", 24, 1024, 4096, 16, 16, 64, 30_522, 1_536),
+    Shape("bge-m3", "XLMRobertaModel", "unigram", 24, 1024, 4096, 16, 16, 64, 250_002, 1_536),
+    Shape("bge-small-zh", "BertModel", "characters", 4, 512, 2048, 8, 8, 64, 21_128, 4_096),
+    Shape("bge-base", "BertModel", "wordpiece", 12, 768, 3072, 12, 12, 64, 30_522, 2_048),
     Shape(
         "bge-reranker-large",
         "XLMRobertaForSequenceClassification",
@@ -100,10 +110,10 @@ SHAPES = (
         16,
         64,
         250_002,
-        2_048,
+        1_024,
     ),
-    Shape("qwen2-1.5b", "Qwen2Model", "bpe", 28, 1536, 8960, 12, 2, 128, 151_936, 512),
-    Shape("gemma-2b-reranker", "GemmaForCausalLM", "bpe", 18, 2048, 16384, 8, 1, 256, 256_000, 512),
+    Shape("qwen2-1.5b", "Qwen2Model", "bpe", 28, 1536, 8960, 12, 2, 128, 151_936, 256),
+    Shape("gemma-2b-reranker", "GemmaForCausalLM", "bpe", 18, 2048, 16384, 8, 1, 256, 256_000, 256),
 )
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,15 @@ import torch
 import transformers
 from torch.utils.flop_counter import FlopCounterMode
 
+from flagbench.models.loading.resolve import resolve_model
 from tests.conftest import ROOT
+from tests.saying import saying
 
 # Packages that a machine with a GPU may lack, and that no encoding, scoring or searching needs.
-LACKING = ("faiss", "datasets", "mteb", "rich", "pytrec_eval", "pydantic", "bm25s", "Stemmer", "av", "FlagEmbedding")
+LACKING = (
+    *("faiss", "datasets", "mteb", "rich", "pytrec_eval", "pydantic", "bm25s", "Stemmer", "av", "FlagEmbedding"),
+    *("pyarrow", "pandas", "accelerate", "peft"),
+)
 FOREVER = "1000000"  # this machine may be busy
 EMBEDDERS = ("bge-large", "bge-m3", "bge-small-zh", "bge-base", "qwen2-1.5b")
 RERANKERS = ("bge-reranker-large", "gemma-2b-reranker")
@@ -50,6 +56,7 @@ def test_all_of_it_runs_without_a_gpu_and_without_packages_that_it_does_not_need
     wanted = {(name, kind) for name in EMBEDDERS for kind in kinds}
     assert ours.keys() == wanted | {(name, kind) for name in RERANKERS for kind in ("48 tokens", "pairs")}
     for (name, kind), row in ours.items():
+        assert row["backend"] == "torch (one token in the last layer)"
         assert row["cosine"] > 0.98, (name, kind)
         assert len(row["seconds"]) == 3
         assert row["tokens_per_second"] == pytest.approx(row["tokens"] / sorted(row["seconds"])[1])
@@ -65,6 +72,11 @@ def test_all_of_it_runs_without_a_gpu_and_without_packages_that_it_does_not_need
     assert search["equal to float64"] == search["equal within its error"] == search["queries compared"] == 20
     table = (tmp_path / "out" / "gpu.md").read_text(encoding="utf-8")
     assert done.stdout.strip() == table.strip()
+    head = table.splitlines()[0]
+    assert head.startswith(f"{content['date']}, ")
+    for fact in (content["card"]["processor"], f"torch {torch.__version__}", f"numpy {np.__version__}"):
+        assert fact in head
+    assert "the figures mean nothing" in table
     for (name, kind), row in ours.items():
         line = next(line for line in table.splitlines() if line.startswith(f"| {name} | {kind} | FlagBench"))
         assert f"{row['tokens_per_second']:,.0f}" in line
@@ -112,6 +124,43 @@ def test_what_there_is_no_time_for_is_named(tmp_path: Path, script: Any, monkeyp
         assert f"{name}: no time was left for it" in content["skipped"]
 
 
+def test_each_part_has_an_equal_share_of_what_is_left(
+    tmp_path: Path, script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu, card = script("gpu"), script("gpu_card")
+    shares: dict[str, float] = {}
+
+    class Part:
+        def __init__(self, shape: Any, folder: Path, card: Any, report: Any, deadline: Any) -> None:
+            shares[shape.name] = deadline.seconds
+
+        def measure(self) -> None:
+            pass
+
+    def broken(self: Any, *, tiny: bool) -> None:
+        raise RuntimeError("CUDA error: no more pinned memory\nand so on")
+
+    monkeypatch.setattr(gpu, "Part", Part)
+    monkeypatch.setattr(gpu, "search", lambda *_: {"seconds": 1})
+    monkeypatch.setattr(gpu, "_import", lambda: None)
+    monkeypatch.setattr(card.Card, "rates", broken)
+    report = gpu.measure(card.Card("cpu"), tmp_path, (), card.Deadline(8_000_000), tiny=False)
+    assert shares == {
+        "bge-large": pytest.approx(1_000_000, rel=1e-3),
+        "bge-m3": pytest.approx(8_000_000 / 7, rel=1e-3),
+        "bge-small-zh": pytest.approx(8_000_000 / 6, rel=1e-3),  # the search comes next
+        "bge-base": pytest.approx(8_000_000 / 4, rel=1e-3),
+        "bge-reranker-large": pytest.approx(8_000_000 / 3, rel=1e-3),
+        "qwen2-1.5b": pytest.approx(8_000_000 / 2, rel=1e-3),
+        "gemma-2b-reranker": pytest.approx(8_000_000, rel=1e-3),
+    }
+    assert report.search == [{"seconds": 1}]
+    assert report.skipped == ["ceilings: it failed (RuntimeError: CUDA error: no more pinned memory)"]
+    shares.clear()
+    report = gpu.measure(card.Card("cpu"), tmp_path, ("bge-m3", "bge-base"), card.Deadline(40), tiny=False)
+    assert shares == {"bge-m3": pytest.approx(25, abs=1), "bge-base": pytest.approx(40, abs=5)}
+
+
 def test_without_a_gpu_it_says_how_to_run_it(tmp_path: Path) -> None:
     done = run(tmp_path)
     assert done.returncode == 1
@@ -135,6 +184,36 @@ def test_operations_are_those_that_torch_counts(name: str, script: Any) -> None:
     else:  # torch counts attention in full also where it is causal, and the rotation's small product
         attention = shape.layers * 4 * shape.heads * shape.head * 3 * 20**2
         assert counted - attention / 2 == pytest.approx(shape.operations([20, 20, 20]), rel=2e-3)
+
+
+@pytest.mark.parametrize("name", ["bge-base", "bge-reranker-large", "qwen2-1.5b"])
+def test_operations_of_one_token_in_the_last_layer_are_those_that_torch_counts(
+    name: str, tmp_path: Path, script: Any
+) -> None:
+    models = script("gpu_models")
+    shape = next(each for each in models.SHAPES if each.name == name).tiny()
+    folder = models.write_checkpoint(tmp_path / "model", shape, "cpu")
+    allowed: dict[str, Any] = {"trust_remote_code": False, "allow_pickle": False}
+    settings = saying(dtype="bf16", max_length=shape.length)
+    model = resolve_model(str(folder), None, settings, on_cpu=lambda: True, **allowed)
+    # Neither oneDNN's products nor the fused kernel of attention are counted on a processor.
+    eager = replace(model, spec=replace(model.spec, attention="eager"))
+    adapter: Any = eager.load(device="cpu", batch_size=None, **allowed)
+    assert adapter.backend == "torch (one token in the last layer)"
+    inputs: Any = models.texts(shape, 3, None, 0)
+    with FlopCounterMode(display=False) as counter:
+        if shape.scores:
+            adapter.score([(text, text) for text in inputs])
+        else:
+            adapter.encode(inputs, role="passage")
+    counted, wanted = counter.get_total_flops(), shape.operations([shape.length] * 3, one_token=True)
+    if shape.decoder:  # as below: attention of the first layer in full, and the rotation
+        attention = 4 * shape.heads * shape.head * 3 * shape.length**2
+        assert counted - attention / 2 == pytest.approx(wanted, rel=5e-3)
+    else:
+        again = 2 * 2 * 3 * shape.width**2  # keys and values of the one token, which its layer makes once more
+        head = 2 * 3 * shape.width**2 + (2 * 3 * shape.width if shape.scores else 0)  # a pooler; or dense and logit
+        assert counted - again - head == wanted
 
 
 def test_operations_of_published_shapes(script: Any) -> None:
