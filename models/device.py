@@ -142,6 +142,25 @@ def device_name(device: str) -> str:
     return torch.cuda.get_device_name(device)
 
 
+def prepare_gpu(device: str, *, exact: bool) -> None:
+    """Make a GPU ready for a model; nothing for any other device.
+
+    It becomes the current one, on which kernels run that the code of a checkpoint brings: torch's own run where their
+    tensors are.
+
+    Args:
+        device: As torch names it.
+        exact: The model is in fp32: convolutions do not round to TF32, as torch has it by default.
+    """
+    if not device.startswith("cuda"):
+        return
+    import torch
+
+    torch.cuda.set_device(device)
+    if exact:
+        torch.backends.cudnn.allow_tf32 = False
+
+
 def limit_threads(count: int) -> None:
     """Let torch use so many threads of the processor in this process."""
     import torch

@@ -20,6 +20,7 @@ from flagbench.models.backbone.backend import Probe, use_backend
 from flagbench.models.backbone.peft_adapters import add_adapters
 from flagbench.models.backbone.tokenizer import check_ids, prepend_lowercase, read_tokenizer, with_padding
 from flagbench.models.contract import Backend, Loading
+from flagbench.models.device import prepare_gpu
 from flagbench.models.loading.folder import FIX, weight_files
 from flagbench.models.loading.video_packages import use_torchvision
 from flagbench.models.loading.weight_shapes import shapes_in, unpickled
@@ -59,6 +60,7 @@ def read_pretrained(
     if spec.lowercase:
         prepend_lowercase(tokenizer)
     with_padding(tokenizer, model.config)
+    prepare_gpu(loading.device, exact=spec.dtype == "fp32")
     if config is not None:
         check_ids(tokenizer, model, spec.name)
         return tokenizer, model.eval().to(loading.device), "torch"

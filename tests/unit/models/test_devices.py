@@ -24,6 +24,7 @@ from flagbench.models.device import (
     joint_device,
     limit_threads,
     peak_memory,
+    prepare_gpu,
     resolve_device,
     resolve_devices,
     watch_peak,
@@ -319,6 +320,18 @@ def test_what_is_free_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 20)
     assert free_memory("cuda:0") == 130
     assert free_memory("mps") == 0
+
+
+def test_a_gpu_is_the_current_one_and_exact_in_fp32_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[str] = []
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    prepare_gpu("cpu", exact=True)
+    prepare_gpu("mps", exact=True)
+    prepare_gpu("cuda:1", exact=False)
+    assert (chosen, torch.backends.cudnn.allow_tf32) == (["cuda:1"], True)
+    prepare_gpu("cuda:0", exact=True)
+    assert (chosen, torch.backends.cudnn.allow_tf32) == (["cuda:1", "cuda:0"], False)
 
 
 def test_the_peak_of_memory_is_that_since_it_is_watched() -> None:

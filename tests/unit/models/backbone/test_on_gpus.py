@@ -15,7 +15,7 @@ import transformers
 from numpy.typing import NDArray
 
 from flagbench import BadInput, ModelFault
-from flagbench.models.backbone import batching
+from flagbench.models.backbone import batching, pretrained
 from flagbench.models.backbone.batching import Batch, Batcher, budget_of
 from flagbench.models.backbone.transfer import AtOnce, Beside, transfer_of
 from flagbench.models.contract import Backend, Loading
@@ -153,6 +153,8 @@ def test_a_model_that_does_not_fit_is_refused_in_one_line(tmp_path: Path, monkey
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has …")
 
     folder = write_bert(tmp_path / "model")
+    prepared: list[tuple[str, bool]] = []
+    monkeypatch.setattr(pretrained, "prepare_gpu", lambda device, *, exact: prepared.append((device, exact)))
     monkeypatch.setattr(transformers.PreTrainedModel, "to", full)
     with pytest.raises(BadInput) as caught:
         loaded(folder, device="cuda:0")
@@ -160,6 +162,7 @@ def test_a_model_that_does_not_fit_is_refused_in_one_line(tmp_path: Path, monkey
         f"{folder.parent.name}/model in fp32 does not fit into what is free of the memory of cuda:0: free some, use a "
         "smaller --dtype, or another --device"
     )
+    assert prepared == [("cuda:0", True)]
 
 
 @pytest.mark.parametrize("where", ["forward", "read"])
