@@ -42,7 +42,7 @@ def run_plan(plan: Plan, loaded: LoadedModels) -> Finished:
     err = console(stderr=True)
     tasks = len(unfinished(plan))
     show_start(plan, err, finished=not tasks)
-    with progress_for(err, tasks) as progress, ends_at_once(partial(_last_words, progress)):
+    with progress_for(err, tasks) as progress, ends_at_once(partial(_last_words, progress), progress.continued):
         return finished_before(plan, progress) or _run(plan, progress, loaded)
 
 
