@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from flagbench import BadInput
+from flagbench import BadInput, counted
 
 MOST_WORKERS = 4 * (os.cpu_count() or 1)
 """Of the processor: each has a copy of the model, and a core's share is already too little with this many."""
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,4}")
+_USE = "use auto, cpu, cuda, cuda:N or mps"
 
 # What errors say that are raised when memory runs out: by an allocator of torch (CUDA's, Apple's, the processor's), by
 # CUDA for what is not allocated through torch, such as pinned memory, and by libraries that make room for themselves.
@@ -47,31 +48,52 @@ def resolve_device(wanted: str, *, flag: str = "--device") -> str:
     if kind == "cuda":
         count, _ = _gpus()
         if index >= count:
-            raise BadInput(f"{flag} {wanted}: torch sees {count} GPUs here; use --device cpu or a CUDA build of torch")
+            fix = f"a number below {count}" if count else "--device cpu or a CUDA build of torch"
+            raise BadInput(f"{flag} {wanted}: torch sees {counted(count, 'GPU')} here; use {fix}")
         return f"cuda:{index}"
-    if kind not in ("cpu", "mps") or index:
-        raise BadInput(f"{flag} {wanted}: FlagBench does not run there; use auto, cpu, cuda, cuda:N or mps")
     if kind == "mps" and not _gpus()[1]:
         raise BadInput(f"{flag} mps: not available here; use --device cpu")
     return kind
+
+
+def check_named(device: str, devices: str | None = None) -> None:
+    """See that a device, or several, have names of FlagBench's; whether they are there only ``resolve_device`` tells.
+
+    Args:
+        device: As ``resolve_device`` takes it.
+        devices: As ``resolve_devices`` takes them; None for none.
+
+    Raises:
+        BadInput: A name is none.
+    """
+    for name in _names(devices) if devices is not None else (device,):
+        if name != "auto":
+            _kind_and_index(name, "--device" if devices is None else "--devices")
 
 
 def _kind_and_index(wanted: str, flag: str) -> tuple[str, int]:
     """The two parts of a device's name; the index is 0 where none is given.
 
     Raises:
-        BadInput: It is no device of torch's.
+        BadInput: It is no device of torch's, or one that FlagBench does not run on.
     """
     kind, separator, index = wanted.partition(":")
+    given = f"{flag} {wanted}" if wanted.strip() else f"{flag} {wanted!r}"
     if kind in ("cpu", "cuda", "mps") and (not separator or _INDEX.fullmatch(index)):
-        return kind, int(index or 0)
-    import torch
+        found = kind, int(index or 0)
+    elif _INDEX.fullmatch(wanted):
+        raise BadInput(f"{given}: a GPU is named cuda:N; use cuda:{wanted}")
+    else:
+        import torch
 
-    try:
-        device = torch.device(wanted)
-    except RuntimeError as error:
-        raise BadInput(f"{flag} {wanted}: no such device; use auto, cpu, cuda, cuda:N or mps") from error
-    return device.type, device.index or 0
+        try:
+            device = torch.device(wanted)
+        except RuntimeError as error:
+            raise BadInput(f"{given}: no such device; {_USE}") from error
+        found = device.type, device.index or 0
+    if found[0] != "cuda" and found not in {("cpu", 0), ("mps", 0)}:
+        raise BadInput(f"{given}: FlagBench does not run there; {_USE}")
+    return found
 
 
 def _gpus() -> tuple[int, bool]:
@@ -108,19 +130,32 @@ def resolve_devices(wanted: str) -> tuple[str, ...]:
     Raises:
         BadInput: A device that torch does not know or does not see, or one GPU twice.
     """
-    devices: list[str] = []
-    for name in wanted.split(","):
-        kind, _, count = name.strip().partition(":")
-        if kind == "cpu" and count:
-            if not (count.isascii() and count.isdecimal() and len(count) < 6 and 1 <= int(count) <= MOST_WORKERS):
-                raise BadInput(f"--devices {wanted}: cpu:N is N workers on the processor, from 1 to {MOST_WORKERS}")
-            devices += ["cpu"] * int(count)
-        else:
-            devices.append(resolve_device(name.strip(), flag="--devices"))
+    devices = [resolve_device(name, flag="--devices") for name in _names(wanted)]
     twice = {name for name in devices if name != "cpu" and devices.count(name) > 1}
     if twice:
         raise BadInput(f"--devices {wanted}: {min(twice)} is listed twice; each GPU has one worker")
     return tuple(devices)
+
+
+def _names(wanted: str) -> list[str]:
+    """The names in a list of devices, one for each worker.
+
+    Raises:
+        BadInput: It is a list of numbers, or has more workers on the processor than there may be.
+    """
+    given = [name.strip() for name in wanted.split(",")]
+    if all(map(_INDEX.fullmatch, given)):
+        raise BadInput(f"--devices {wanted}: GPUs are named cuda:N; use {','.join(f'cuda:{name}' for name in given)}")
+    names: list[str] = []
+    for name in given:
+        kind, _, count = name.partition(":")
+        if kind != "cpu" or not count:
+            names.append(name)
+        elif count.isascii() and count.isdecimal() and len(count) < 6 and 1 <= int(count) <= MOST_WORKERS:
+            names += ["cpu"] * int(count)
+        else:
+            raise BadInput(f"--devices {wanted}: cpu:N is N workers on the processor, from 1 to {MOST_WORKERS}")
+    return names
 
 
 def devices_line(devices: Sequence[str]) -> str:

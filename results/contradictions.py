@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
+from flagbench import BadInput, in_one_line
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
 from flagbench.results.shapes import ROUNDED as _ROUNDED
@@ -10,6 +13,25 @@ from flagbench.results.values import Values
 
 _NEAR = 0.01
 """Share of its width by which the ends of an interval may be elsewhere: sums are added in other orders."""
+
+
+def contradictions(run: Run, tasks: Iterable[str]) -> Iterator[str]:
+    """A line for each task whose score, or its interval, is not that of the values per query beside it.
+
+    A run.json that was copied away has none beside it.
+
+    Args:
+        run: A finished run.
+        tasks: Names of some of its tasks.
+    """
+    for task in tasks:
+        there = run.kept is not None or (run.folder / Values.file(task)).is_file()
+        try:
+            said = contradiction(run, task) if there else ""
+        except BadInput as error:
+            said = in_one_line(error)
+        if said:
+            yield f"flagbench: {task}: {said}"
 
 
 def contradiction(run: Run, task: str) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import deque
+from collections.abc import Iterable
+from itertools import pairwise
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -11,7 +14,6 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 _SECONDS_BETWEEN_LINES = 10.0
-_BAR_COLUMNS = 16
 _SHORTEST_SECONDS = 1.0  # measured for less, a speed says nothing
 
 
@@ -70,11 +72,16 @@ class Pace:
         self._work = float(total if work is None else work)
         self._worked = 0.0
         self._began = time.monotonic()
+        self._stopped = 0.0
 
     def advance(self, items: int, work: float | None = None) -> None:
         """So many more items are done."""
         self.done += items
         self._worked += items if work is None else work
+
+    def leave_out(self, seconds: float) -> None:
+        """For so long the process was stopped, which says nothing of its speed."""
+        self._stopped += seconds
 
     @property
     def elapsed(self) -> float:
@@ -84,15 +91,19 @@ class Pace:
     @property
     def left(self) -> float | None:
         """Seconds that it will still take; None while no speed is known, and when nothing is left."""
-        elapsed = self.elapsed
+        elapsed = self.elapsed - self._stopped
         if not self._worked or self.done >= self.total or elapsed < _SHORTEST_SECONDS:
             return None
         return elapsed / self._worked * max(0.0, self._work - self._worked)
 
-    def words(self) -> str:
-        """Both times: ``12 s elapsed, about 3 min left``."""
+    def times(self) -> tuple[str, str]:
+        """Both times, ``12 s elapsed`` and ``about 3 min left``; the second is empty where it is not known."""
         left = self.left
-        return f"{in_words(self.elapsed)} elapsed" + (f", about {in_words(left)} left" if left is not None else "")
+        return f"{in_words(self.elapsed)} elapsed", f"about {in_words(left)} left" if left is not None else ""
+
+    def words(self) -> str:
+        """Both times in one text."""
+        return ", ".join(filter(None, self.times()))
 
 
 def in_words(seconds: float) -> str:
@@ -123,6 +134,9 @@ class Lines:
     def close(self) -> None:
         """Nothing: a line stays."""
 
+    def continued(self) -> None:
+        """Nothing: when the process was stopped is not known."""
+
     def task(self, name: str) -> None:
         """See Progress."""
         self._number += 1
@@ -152,25 +166,21 @@ class Bars:
     """Two live bars: the tasks with the time of the run, and the items of the present stage with its own."""
 
     def __init__(self, console: Console, tasks: int) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn
         from rich.progress import Progress as RichProgress
-        from rich.text import Text
 
-        class Words(ProgressColumn):
-            """Times, which go on while nothing advances."""
+        from flagbench.runners.bar_lines import BarLines
 
-            def render(self, task: Task) -> Text:
-                return Text(task.fields["pace"].words())
+        class InLines(RichProgress):
+            """Rich's progress, whose table of bars would be folded where the terminal is narrow."""
 
+            def get_renderables(self) -> Iterable[BarLines]:
+                drawn.append(time.monotonic())
+                yield BarLines(self.tasks)
+
+        # Moments of the last times that the bars were drawn, ten in a second.
+        drawn = self._drawn = deque([time.monotonic()], maxlen=4)
         self._console = console
-        self._rich = RichProgress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(_BAR_COLUMNS),
-            MofNCompleteColumn(),
-            Words(),
-            console=console,
-            transient=True,
-        )
+        self._rich = InLines(console=console, transient=True)
         self._all: TaskID = self._rich.add_task("tasks", total=tasks, pace=Pace(tasks))
         self._stage: TaskID | None = None
         self._pace = Pace(0)
@@ -188,6 +198,10 @@ class Bars:
     def close(self) -> None:
         """Leave the terminal without bars and with its cursor."""
         self._rich.stop()
+
+    def continued(self) -> None:
+        """The process was stopped (Ctrl-Z) and goes on: the time in which nothing was drawn is no part of its speed."""
+        self._pace.leave_out(max(after - before for before, after in pairwise([*self._drawn, time.monotonic()])))
 
     def task(self, name: str) -> None:
         """See Progress."""
@@ -213,10 +227,11 @@ class Bars:
 
 
 def progress_for(console: Console, tasks: int) -> Lines | Bars:
-    """Bars on a terminal, lines elsewhere, and where there is nothing to wait for.
+    """Bars on a terminal that can move its cursor, lines elsewhere, and where there is nothing to wait for.
 
     Args:
         console: Where to write.
         tasks: How many tasks will run.
     """
-    return Bars(console, tasks) if console.is_terminal and tasks else Lines(console, tasks)
+    moves = console.is_terminal and not console.is_dumb_terminal
+    return Bars(console, tasks) if moves and tasks else Lines(console, tasks)

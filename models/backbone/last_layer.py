@@ -222,7 +222,8 @@ def _mask_of(
     """Which tokens the one token sees, as its row of the layer's mask, ``[n, 1, 1, t]``."""
     if mask is None:
         attention = layer.attention.self if type(layer).__name__ in ENCODERS else layer.self_attn
-        if not attention.is_causal:
+        # Without a mask the plain attention lets all tokens see all, whatever else says that none looks ahead.
+        if attention.config._attn_implementation == "eager" or not attention.is_causal:
             return None
         return (torch.arange(length, device=token.device) <= token.unsqueeze(1))[:, None, None]
     if mask.dim() != 4:

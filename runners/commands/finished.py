@@ -49,6 +49,7 @@ def add_show(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(options: argparse.Namespace) -> int:
+    from flagbench.results.contradictions import contradictions
     from flagbench.results.runs import find_run, find_runs
 
     runs = find_runs(options.path)
@@ -67,7 +68,7 @@ def _show(options: argparse.Namespace) -> int:
     else:
         rows = [row for tasks, _, _ in parts for row in tasks] + [row for _, means, _ in parts for row in means]
         sys.stdout.write(encodable(_WRITTEN[options.format](run, rows)))
-    say(console(stderr=True), *_contradictions(run))
+    say(console(stderr=True), *contradictions(run, run.record.tasks))
     return 0
 
 
@@ -197,25 +198,6 @@ def _show_run(run: Run, parts: Sequence[Shown], out: Console) -> None:
     for task in record.tasks.values():
         if task.status == "error" or task.later_error:
             say(out, f"flagbench: {task.name}: {task.error or task.later_error}")
-
-
-def _contradictions(run: Run) -> Iterator[str]:
-    """A line for each task whose score, or its interval, is not that of the values per query beside it.
-
-    A run.json that was copied away has none beside it.
-    """
-    from flagbench import BadInput, in_one_line
-    from flagbench.results.contradictions import contradiction
-    from flagbench.results.values import Values
-
-    for task in run.record.tasks:
-        there = run.kept is not None or (run.folder / Values.file(task)).is_file()
-        try:
-            said = contradiction(run, task) if there else ""
-        except BadInput as error:
-            said = in_one_line(error)
-        if said:
-            yield f"flagbench: {task}: {said}"
 
 
 def _effective_lengths(run: Run) -> Iterator[str]:

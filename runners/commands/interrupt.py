@@ -34,7 +34,9 @@ def ends_in_order() -> Iterator[None]:
 
 
 @contextmanager
-def ends_at_once(last_words: Callable[[signal.Signals], None]) -> Iterator[None]:
+def ends_at_once(
+    last_words: Callable[[signal.Signals], None], continued: Callable[[], None] = lambda: None
+) -> Iterator[None]:
     """Have SIGINT and SIGTERM end the process while it lasts, with exit code 128 + signal.
 
     Python itself would wait for the end of a long call into native code (a forward pass, a search). Here a thread is
@@ -42,15 +44,18 @@ def ends_at_once(last_words: Callable[[signal.Signals], None]) -> Iterator[None]
 
     Args:
         last_words: Called by that thread before it leaves.
+        continued: Called by it when the process was stopped and goes on.
     """
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
-    before = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
+    before = {number: signal.signal(number, lambda *_: None) for number in (*_SIGNALS, signal.SIGCONT)}
     wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
 
     def watch() -> None:
         for number in iter(lambda: os.read(reader, 1), b""):
-            if number[0] in _SIGNALS:
+            if number[0] == signal.SIGCONT:
+                continued()
+            elif number[0] in _SIGNALS:
                 try:
                     last_words(signal.Signals(number[0]))
                 finally:

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from flagbench.runners.terminal import console
+from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
     from flagbench.models.loading.resolve import LoadedModels
@@ -42,8 +43,19 @@ def run_plan(plan: Plan, loaded: LoadedModels) -> Finished:
     err = console(stderr=True)
     tasks = len(unfinished(plan))
     show_start(plan, err, finished=not tasks)
-    with progress_for(err, tasks) as progress, ends_at_once(partial(_last_words, progress)):
-        return finished_before(plan, progress) or _run(plan, progress, loaded)
+    with progress_for(err, tasks) as progress, ends_at_once(partial(_last_words, progress), progress.continued):
+        finished = finished_before(plan, progress) or _run(plan, progress, loaded)
+    say(err, *_contradictions(plan))
+    return finished
+
+
+def _contradictions(plan: Plan) -> Iterator[str]:
+    """A line for each task that was not run again, and whose recorded score is not that of the values beside it."""
+    from flagbench.results.contradictions import contradictions
+    from flagbench.results.runs import find_run
+
+    if skipped := [step.task.name for step in plan.steps if step.state == "finished"]:
+        yield from contradictions(find_run(plan.store.folder), skipped)
 
 
 def _run(plan: Plan, progress: Progress, loaded: LoadedModels) -> Finished:

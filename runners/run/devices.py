@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from flagbench import BadInput
-from flagbench.models.device import joint_device, resolve_device, resolve_devices
+from flagbench.models.device import check_named, joint_device, resolve_device, resolve_devices
 from flagbench.models.loading.resolve import Model, has_files
 from flagbench.runners.request import RunRequest
 
@@ -15,6 +15,12 @@ class RequestedDevice:
     """Device of a request, resolved on first use: that imports torch, which bad input need not wait for."""
 
     def __init__(self, request: RunRequest) -> None:
+        """Know the request.
+
+        Raises:
+            BadInput: What it names is no device, whether its models need one or not.
+        """
+        check_named(request.device, request.devices)
         self._request = request
 
     @cached_property
@@ -28,7 +34,7 @@ class RequestedDevice:
         several = self._request.devices
         if self._request.engine == "ray":
             return (_of_cluster(self._request),)
-        return resolve_devices(several) if several else (resolve_device(self._request.device),)
+        return resolve_devices(several) if several is not None else (resolve_device(self._request.device),)
 
     def is_cpu(self) -> bool:
         """True on the processor."""

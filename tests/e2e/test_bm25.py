@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,19 @@ def test_the_baseline_runs_by_its_short_name(tmp_path: Path) -> None:
     assert all(task["search"]["index"] == "bm25 lucene k1=0.9 b=0.4" for task in run["tasks"].values())
     again = here(*command)
     assert again.stderr.count("finished before with the same settings") == 4
+    assert "flagbench: " not in again.stderr
+    (part,) = next(iter(run["tasks"]["CovidRetrieval"]["scores"].values())).items()
+    _edit(folder / "flagbench" / "run.json", run, "CovidRetrieval", part[1] - 0.001)
+    edited = here(*command).stderr
+    assert edited.count("finished before with the same settings") == 4
+    assert "flagbench: CovidRetrieval: the score of dev is" in edited
+
+
+def _edit(path: Path, run: dict[str, Any], task: str, score: float) -> None:
+    """Another score in a run.json, within its interval."""
+    record = run["tasks"][task]
+    record["scores"] = {split: dict.fromkeys(by_subset, score) for split, by_subset in record["scores"].items()}
+    path.write_text(json.dumps(run), encoding="utf-8")
 
 
 def test_a_reranker_stands_behind_it(tmp_path: Path) -> None:

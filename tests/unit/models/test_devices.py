@@ -72,6 +72,12 @@ def test_devices_that_are_not_there_are_named(wanted: str) -> None:
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(("wanted", "fix"), [("0,1", "cuda:0,cuda:1"), ("0", "cuda:0"), ("1, 0", "cuda:1,cuda:0")])
+def test_gpus_are_no_mere_numbers(wanted: str, fix: str) -> None:
+    with pytest.raises(BadInput, match=f"^--devices {wanted}: GPUs are named cuda:N; use {fix}$"):
+        resolve_devices(wanted)
+
+
 def test_gpus_have_one_worker_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
@@ -119,10 +125,12 @@ def test_a_gpu_has_a_name_and_nothing_else_has(monkeypatch: pytest.MonkeyPatch) 
         ("mps:0", 0, True, "mps"),
         ("cpu:0", 0, False, "cpu"),
         ("cuda:10", 11, False, "cuda:10"),
-        ("cuda:2", 2, False, "--here cuda:2: torch sees 2 GPUs here; use --device cpu or a CUDA build of torch"),
+        ("cuda:2", 2, False, "--here cuda:2: torch sees 2 GPUs here; use a number below 2"),
         ("cuda", 0, False, "--here cuda: torch sees 0 GPUs here; use --device cpu or a CUDA build of torch"),
         ("mps", 1, False, "--here mps: not available here; use --device cpu"),
         ("tpu9", 1, True, "--here tpu9: no such device; use auto, cpu, cuda, cuda:N or mps"),
+        ("", 1, True, "--here '': no such device; use auto, cpu, cuda, cuda:N or mps"),
+        ("1", 1, True, "--here 1: a GPU is named cuda:N; use cuda:1"),
     ],
 )
 def test_a_device_is_what_torch_sees(

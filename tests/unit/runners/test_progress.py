@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from flagbench.runners import progress
 from flagbench.runners.progress import Bars, Lines, Pace, Silent, in_words, progress_for
+from flagbench.runners.terminal import console as made_console
 
 
 class _Clock:
@@ -172,6 +174,66 @@ def test_bars_say_both_times_in_words(clock: _Clock) -> None:
     assert "10/100" in said
     assert "20 s elapsed, about 3 min left" in said
     assert "0/3" in said
+
+
+@pytest.mark.parametrize(
+    ("width", "first", "second"),
+    [
+        (
+            100,
+            "SciFact 0/3 2 h elapsed",
+            "encoding passage texts ━━━╸ 1234/5183 1 h 7 min elapsed, about 3 h 34 min left",
+        ),
+        (80, "SciFact 0/3 2 h elapsed", "encoding passage texts 1234/5183 1 h 7 min elapsed, about 3 h 34 min left"),
+        (62, "SciFact 0/3 2 h elapsed", "encoding passage texts 1234/5183 about 3 h 34 min left"),
+        (50, "SciFact 0/3 2 h elapsed", "encoding passag… 1234/5183 about 3 h 34 min left"),
+        (40, "SciFact 2 h elapsed", "encoding passag… about 3 h 34 min left"),
+        (20, "SciFact", "encoding passage …"),
+    ],
+)
+def test_bars_are_a_line_each_and_no_number_is_cut(clock: _Clock, width: int, first: str, second: str) -> None:
+    """On the console of all commands, which folds tables that have no room."""
+    file = io.StringIO()
+    out = made_console(file=file, width=width)
+    bars = Bars(out, 3)
+    bars.task("SciFact")
+    clock.now += 3_180
+    bars.stage("encoding passage texts", 5_183)
+    clock.now += 4_020
+    bars.advance(1_234)
+    out.print(bars._rich.get_renderable())
+    lines = file.getvalue().splitlines()
+    assert [" ".join(line.split()) for line in lines] == [first, second]
+    assert max(map(cell_len, lines)) <= width
+
+
+def test_a_name_in_chinese_takes_two_columns_a_sign() -> None:
+    file = io.StringIO()
+    out = made_console(file=file, width=24)
+    bars = Bars(out, 3)
+    bars.task("中文检索任务的名字很长")
+    out.print(bars._rich.get_renderable())
+    assert file.getvalue() == "中文检索任 … 0 s elapsed\n"
+
+
+def test_time_in_which_the_process_was_stopped_is_not_in_its_speed(clock: _Clock) -> None:
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=100)
+    bars = Bars(terminal, 1)
+    bars.stage("encoding", 100)
+    for _ in range(100):
+        clock.now += 0.1
+        bars._rich.get_renderable()
+    bars.advance(10)
+    clock.now += 3_600
+    bars._rich.get_renderable()  # which may come first
+    bars.continued()
+    assert bars._pace.elapsed == pytest.approx(3_610)
+    assert bars._pace.left == pytest.approx(90)
+
+
+def test_lines_where_the_terminal_cannot_move_its_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    assert isinstance(progress_for(Console(file=io.StringIO(), force_terminal=True), 3), Lines)
 
 
 def test_closed_bars_leave_an_empty_line_and_a_cursor() -> None:

@@ -51,6 +51,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3": ("Qwen3", GROUPED | {"head_dim": 8}),
     "gemma": ("Gemma", GROUPED | {"head_dim": 8}),
     "gemma2": ("Gemma2", GEMMA2),
+    "gemma2 that looks ahead in a window": ("Gemma2", GEMMA2 | {"is_causal": False, "sliding_window": 3}),
     "gemma2 without a window": ("Gemma2", GEMMA2 | {"layer_types": ["sliding_attention"] * 2 + ["full_attention"]}),
 }
 
@@ -105,7 +106,7 @@ class Reader:
 
 def batches(side: str) -> Iterator[tuple[dict[str, torch.Tensor], torch.Tensor]]:
     """1, 2 and 7 texts of 1 to 23 tokens, each with the place of its first token, its last and one between."""
-    for lengths in ([1], [LONGEST], [1, 1], [9, 9], [2, 17], [1, LONGEST, 5, 12, 3, 8, 2]):
+    for lengths in ([1], [LONGEST], [1, 1], [2, 2], [9, 9], [2, 17], [1, LONGEST, 5, 12, 3, 8, 2]):
         batch = padded(lengths, side)
         first = batch["attention_mask"].argmax(dim=1)
         sizes = torch.tensor(lengths)

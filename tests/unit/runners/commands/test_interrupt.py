@@ -56,7 +56,7 @@ def test_a_command_with_temporary_files_ends_by_an_exception_that_removes_them()
 
 def test_after_it_the_signals_are_as_before() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start without it
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGCONT)
     before = [signal.getsignal(number) for number in numbers]
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
     with ends_at_once(lambda number: None):
@@ -83,9 +83,10 @@ def test_other_signals_end_nothing_and_each_of_the_two_has_its_code(monkeypatch:
         with ends_at_once(events.append):
             signal.raise_signal(signal.SIGUSR1)
         assert events == []
-        with ends_at_once(events.append):
+        with ends_at_once(events.append, lambda: events.append("continued")):
+            signal.raise_signal(signal.SIGCONT)
             signal.raise_signal(signal.SIGTERM)
             signal.raise_signal(signal.SIGINT)
     finally:
         signal.signal(signal.SIGUSR1, before)
-    assert events == [signal.SIGTERM, 143, signal.SIGINT, 130]
+    assert events == ["continued", signal.SIGTERM, 143, signal.SIGINT, 130]

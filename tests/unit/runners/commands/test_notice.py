@@ -51,6 +51,21 @@ def test_it_has_one_line_and_moves_no_cursor(terminal: _Terminal) -> None:
         assert terminal.shown.endswith("c…")
 
 
+def test_a_chinese_character_takes_two_columns(terminal: _Terminal) -> None:
+    with notice(30 * "检"):
+        assert terminal.shown == 19 * "检" + "…"
+
+
+def test_a_terminal_that_can_erase_nothing_is_asked_to_erase_nothing(
+    terminal: _Terminal, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    with notice("looking") as show:
+        assert terminal.getvalue() == ""
+        show("getting ready")
+    assert terminal.getvalue() == "getting ready\n"
+
+
 def test_elsewhere_what_is_done_next_stays(capsys: pytest.CaptureFixture[str]) -> None:
     with notice("looking") as show:
         assert capsys.readouterr() == ("", "")

@@ -53,6 +53,12 @@ def test_either_model_with_weights_runs_where_it_is_said_to(baseline: str, how: 
         assert _names("org/other", reranker=model, **how) == wanted
 
 
+@pytest.mark.parametrize("how", [{"device": "banana"}, {"device": ""}, {"devices": ""}, {"devices": "cpu,0"}])
+def test_what_is_no_device_is_refused_also_where_none_is_needed(how: dict[str, str]) -> None:
+    with pytest.raises(BadInput, match=f"^--{next(iter(how))} "):
+        RequestedDevice(RunRequest(BASELINES[0], "cmteb", **how))
+
+
 @pytest.mark.parametrize("baseline", BASELINES)
 @pytest.mark.parametrize("reranker", [None, "flagbench/random-reranker"])
 @pytest.mark.parametrize("how", [{"device": "cuda:1"}, {"devices": "cuda:0,cuda:1"}, {"engine": "ray"}])
