@@ -91,6 +91,17 @@ def test_any_number_of_blank_lines_is_passed_over_and_counted(tmp_path: Path, bl
         assert sum(heard) == made.size()
 
 
+@pytest.mark.parametrize("others", [0, 30])
+def test_a_list_of_parquet_has_a_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: int) -> None:
+    """Values that are alike take no space in the file."""
+    monkeypatch.setattr(parquet_rows, "_LONGEST_LIST", 10)
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"a": [["x"]] * others + [[""] * 11], "b": [1] * (others + 1)}), path)
+    with pytest.raises(BadData, match=r"a\.parquet has a row with more than 10 values in column a: fix the data"):
+        list(parquet_rows.rows(path))
+    assert list(parquet_rows.rows(path, ["b"])) == [{"b": 1}] * (others + 1)
+
+
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv.gz", "a.json", "a.parquet"])
 def test_all_of_a_file_is_heard_of(tmp_path: Path, name: str) -> None:
     pq.write_table(pa.table({"a": list("xyz")}), tmp_path / "a.parquet")
