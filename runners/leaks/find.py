@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from flagbench.files import MIB
 from flagbench.runners.leaks.collected import Collected
-from flagbench.runners.leaks.ledger import Ledger
-from flagbench.runners.leaks.long_texts import compared
-from flagbench.runners.leaks.matches import Matches, exact, joined, number_of
+from flagbench.runners.leaks.ledger import MOST_A_ROW, Ledger
+from flagbench.runners.leaks.long_texts import TEXTS_AT_ONCE, compared
+from flagbench.runners.leaks.matches import Matches, exact, joined, number_of, strongest
 from flagbench.runners.leaks.near import NearDuplicates
 from flagbench.runners.leaks.semantic import CHARACTERS, TEXTS, SemanticDuplicates
-from flagbench.runners.leaks.training import TrainingFile
+from flagbench.runners.leaks.training import Batch, TrainingFile
 from flagbench.runners.progress import Progress
 
 
@@ -61,7 +61,7 @@ def find(
     for number, file in enumerate(files):
         for batch in file.batches(number, heard=reading.heard):
             ledger.count(batch)
-            ledger.take(batch, _alike(collected, batch.texts, near, reading))
+            ledger.take(batch, _alike(collected, batch, near, reading))
             reading.show()
     seconds = time.perf_counter() - began
     if semantic is not None:
@@ -72,21 +72,30 @@ def find(
 
 
 def _alike(
-    collected: Collected, texts: Sequence[str], near: NearDuplicates | None, reading: _Reading
+    collected: Collected, batch: Batch, near: NearDuplicates | None, reading: _Reading
 ) -> list[tuple[int, Matches]]:
     """The numbers of kinds, and the matches of a batch's texts: a row may have any number of them, of any length."""
     equal: list[Matches] = []
     close: list[Matches] = []
     begins = [0]
-    for part in compared(texts, collected.longest, near.most if near else 0):
+    for part in compared(batch.texts, collected.longest, near.most if near else 0):
         keys = part.keys()
-        equal.append(exact(collected, part, keys))
+        begin = begins[-1]
+        equal.append(_counting(exact(collected, part, keys), batch, begin))
         if near is not None:
-            close.append(near.find(part, keys))
-        begins.append(begins[-1] + len(part))
+            close.append(_counting(near.find(part, keys), batch, begin))
+        begins.append(begin + len(part))
         reading.show()
     found = [(number_of("exact"), joined(equal, begins[:-1]))]
     return [*found, (number_of("near"), joined(close, begins[:-1]))] if near is not None else found
+
+
+def _counting(matches: Matches, batch: Batch, begin: int) -> Matches:
+    """The matches of a part of a batch; of a row of many texts those that can count, for each may be like hundreds."""
+    if len(batch.texts) <= TEXTS_AT_ONCE:
+        return matches
+    places = matches.places + begin
+    return strongest(matches, batch.rows[places] << 8 | batch.columns[places], MOST_A_ROW)
 
 
 class _Reading:

@@ -34,7 +34,7 @@ ANY = 1 << 62
 LONG = 1_000_000
 """Characters of a text beyond which it is compared by itself, and of shorter ones that are compared at once."""
 
-TEXTS = 4_096
+TEXTS_AT_ONCE = 4_096
 """Texts that are compared at once."""
 
 _PIECE = 1 << 18  # characters
@@ -131,7 +131,7 @@ def compared(texts: Iterable[str], longest: int = ANY, most: int = ANY) -> Itera
     batch: list[str] = []
     characters = 0
     for text in texts:
-        if batch and (len(text) > LONG or characters + len(text) > LONG or len(batch) == TEXTS):
+        if batch and (len(text) > LONG or characters + len(text) > LONG or len(batch) == TEXTS_AT_ONCE):
             yield normal(batch)
             batch, characters = [], 0
         if len(text) > LONG:

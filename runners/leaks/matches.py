@@ -59,6 +59,23 @@ def joined(parts: Sequence[Matches], begins: Sequence[int] | None = None) -> Mat
     )
 
 
+def strongest(matches: Matches, groups: NDArray[np.int64], most: int) -> Matches:
+    """Those of one kind that can count: the most alike one of each text of the tasks, and some of each group.
+
+    Args:
+        matches: Those; among equal ones the first count.
+        groups: ``int64[n]``, of each match.
+        most: Matches of a group.
+    """
+    kept = np.zeros(len(groups), dtype=np.bool_)
+    order = np.lexsort((-matches.similarities, matches.numbers))
+    kept[order[np.unique(matches.numbers[order], return_index=True)[1]]] = True
+    order = np.lexsort((-matches.similarities, groups))
+    begins = np.searchsorted(groups[order], groups[order])
+    kept[order[np.arange(len(order)) - begins < most]] = True
+    return Matches(matches.places[kept], matches.numbers[kept], matches.similarities[kept])
+
+
 def exact(collected: Collected, texts: Compared, keys: NDArray[np.uint64]) -> Matches:
     """The texts of a batch that are equal to texts of tasks.
 

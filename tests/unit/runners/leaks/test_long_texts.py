@@ -57,7 +57,7 @@ def test_texts_come_in_their_order_whatever_is_compared_at_once(monkeypatch: pyt
     texts = [drawn(draw) for _ in range(200)]
     keys = normal(texts).keys()[normal(texts).lengths > 0]
     monkeypatch.setattr(long_texts, "LONG", 120)
-    monkeypatch.setattr(long_texts, "TEXTS", 7)
+    monkeypatch.setattr(long_texts, "TEXTS_AT_ONCE", 7)
     parts = list(compared(texts))
     assert {type(part).__name__ for part in parts} == {"NormalTexts", "LongText"}
     assert max(map(len, parts)) <= 7

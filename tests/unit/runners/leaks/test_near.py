@@ -124,7 +124,7 @@ def test_texts_are_looked_at_in_parts_and_long_ones_alone(
     whole = NearDuplicates(naive.retrieval([], tests), 0.7).find(made, made.keys())
     assert len(whole.places) >= 30
     monkeypatch.setattr(long_texts, "LONG", characters)
-    monkeypatch.setattr(long_texts, "TEXTS", texts)
+    monkeypatch.setattr(long_texts, "TEXTS_AT_ONCE", texts)
     monkeypatch.setattr(near, "_SHINGLES_A_BATCH", 100)
     collected = naive.retrieval([], tests)
     duplicates = NearDuplicates(collected, 0.7)
