@@ -17,6 +17,8 @@ from flagbench.files import MIB, open_file
 _ROWS_A_READ = 10_000
 _BYTES_A_READ = 8 * MIB
 _UNPACKED_A_READ = 64 * MIB  # if each value were the longest one
+_VALUES_A_READ = 1_000_000
+_LONGEST_LIST = 10_000_000
 _UNKNOWN = float("inf")
 
 
@@ -61,7 +63,28 @@ def rows(path: Path, columns: Collection[str] | None = None) -> Iterator[Mapping
         names = [name for name in file.schema_arrow.names if columns is None or name in columns]
         for group, size in enumerate(_sizes(path, file.metadata, names)):
             for batch in file.iter_batches(batch_size=size, row_groups=[group], columns=names):
+                _check_lists(path, batch)
                 yield from batch.to_pylist()
+
+
+def _check_lists(path: Path, batch: Any) -> None:
+    """See that no row has a list of very many values, which may be written in no space if they are alike.
+
+    Raises:
+        BadData: One has.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+            most = pc.max(pc.list_value_length(column)).as_py() or 0
+            if most > _LONGEST_LIST:
+                raise _too_long(path, name)
+
+
+def _too_long(path: Path, column: str) -> BadData:
+    return BadData(f"{path} has a row with more than {_LONGEST_LIST:,} values in column {column}: fix the data")
 
 
 def named_in(path: Path, column: str) -> Iterator[str]:
@@ -89,18 +112,35 @@ def _sizes(path: Path, metadata: Any, columns: Sequence[str]) -> list[int]:
         if leaf.logical_type.type == "STRING" and any(f"{leaf.path}.".startswith(f"{name}.") for name in columns)
     }
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    values = [_values_a_row(path, group, columns) for group in groups]
     packed = [
         [group.column(number) for number in leaves if group.column(number).has_dictionary_page] for group in groups
     ]
     longest = _longest(path, columns, list(leaves.values()), [bool(chunks) for chunks in packed])
     sizes = []
-    for group, chunks, length in zip(groups, packed, longest, strict=True):
+    for group, chunks, length, many in zip(groups, packed, longest, values, strict=True):
         count = max(1, group.num_rows)
         stored = group.total_byte_size / count
         unpacked = length * sum(chunk.num_values for chunk in chunks) / count
-        few = min(_BYTES_A_READ / max(1, stored), _UNPACKED_A_READ / max(1, unpacked))
+        few = min(_BYTES_A_READ / max(1, stored), _UNPACKED_A_READ / max(1, unpacked), _VALUES_A_READ / max(1, many))
         sizes.append(max(1, min(_ROWS_A_READ, int(few))))
     return sizes
+
+
+def _values_a_row(path: Path, group: Any, columns: Sequence[str]) -> float:
+    """The values of each row of a row group on average, in the column that has most.
+
+    Raises:
+        BadData: They are so many that a row has too many of them, before any is read.
+    """
+    most = 0.0
+    for chunk in map(group.column, range(group.num_columns)):
+        name = next((name for name in columns if f"{chunk.path_in_schema}.".startswith(f"{name}.")), None)
+        if name is not None:
+            most = max(most, chunk.num_values / max(1, group.num_rows))
+            if most > _LONGEST_LIST:
+                raise _too_long(path, name)
+    return most
 
 
 def _longest(path: Path, columns: Sequence[str], leaves: Sequence[str], packed: Sequence[bool]) -> Iterator[float]:

@@ -13,7 +13,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, Literal, cast
 from flagbench import BadData, in_one_line
 from flagbench.files import MIB, open_file, parse_json, read_json, shown_files
 from flagbench.runners.data import parquet_rows
+from flagbench.runners.data.lines import CountedFile, Heard, pass_blank_lines
 from flagbench.runners.data.parquet_rows import parquet
 
 Kind = Literal["jsonl", "json", "csv", "tsv", "parquet", "words"]
@@ -129,27 +130,32 @@ class RowFile:
             with parquet(self.path) as file:
                 return int(file.metadata.num_rows)
         if self.kind in ("jsonl", "words"):
-            with self.lines() as lines:
-                return sum(bool(line.strip()) for _, line in lines)
+            with self.lines(blank=False) as lines:
+                return sum(1 for _ in lines)
         return sum(1 for _ in self.rows())
 
-    def rows(self, columns: Collection[str] | None = None) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    def rows(
+        self, columns: Collection[str] | None = None, heard: Heard | None = None
+    ) -> Iterator[tuple[int, Mapping[str, Any]]]:
         """Its rows, with the number of each.
 
         Args:
             columns: Those that are needed: a row may lack others, and such as the file has not; None for all.
+            heard: Told how many bytes of the file were read since it was told before; of parquet and JSON each row
+                counts as many.
 
         Raises:
             BadData: The file cannot be read, or a row is none.
         """
         if self.kind == "parquet":
-            yield from enumerate(parquet_rows.rows(self.path, columns))
+            rows = enumerate(parquet_rows.rows(self.path, columns))
+            yield from self._in_step(rows, self.count(), heard) if heard else rows
         elif self.kind in ("csv", "tsv"):
-            yield from self._of_cells()
+            yield from self._of_cells(heard)
         elif self.kind == "json":
-            yield from self._of_json()
+            yield from self._of_json(heard)
         else:
-            yield from self._of_lines()
+            yield from self._of_lines(heard)
 
     def named_in(self, column: str) -> Iterator[str]:
         """The texts of a column: names of files, where it has images. Images that are in the file itself are not read.
@@ -170,17 +176,30 @@ class RowFile:
         inner = f", {self.member}" if self.member else ""
         return f"{self.path}{inner}, {'line' if self.kind not in ('parquet', 'json') else 'row'} {row}"
 
-    def _of_json(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    def size(self) -> int:
+        """Its bytes on disk; 0 where nothing lies there any more."""
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return 0
+
+    def _in_step(
+        self, rows: Iterable[tuple[int, Mapping[str, Any]]], count: int, heard: Heard
+    ) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        share = self.size() / max(1, count)
+        for row in rows:
+            yield row
+            heard(share)
+
+    def _of_json(self, heard: Heard | None) -> Iterator[tuple[int, Mapping[str, Any]]]:
         value = read_json(self.path, _FIX, error=BadData)
         if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
             raise BadData(f"{self.path} is not a list of objects, one for each row: {_FIX}, or write JSON lines")
-        yield from enumerate(value)
+        yield from self._in_step(enumerate(value), len(value), heard) if heard else enumerate(value)
 
-    def _of_lines(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
-        with self.lines() as lines:
+    def _of_lines(self, heard: Heard | None) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        with self.lines(blank=False, heard=heard) as lines:
             for number, line in lines:
-                if not line.strip():
-                    continue
                 if self.kind == "words":
                     yield number, {str(place): word for place, word in enumerate(line.split())}
                     continue
@@ -192,8 +211,8 @@ class RowFile:
                     raise BadData(f"{self.place(number)} is not an object with a value for each column: {_FIX}")
                 yield number, row
 
-    def _of_cells(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
-        with self.lines() as lines:
+    def _of_cells(self, heard: Heard | None) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        with self.lines(heard=heard) as lines:
             cells = self._cells(lines)
             _, heading = next(cells, (0, []))
             if twice := next((name for name in heading if heading.count(name) > 1), None):
@@ -237,24 +256,36 @@ class RowFile:
             raise BadData(f"{self.place(last)} is not {self.kind.upper()} ({error}): {_FIX}") from error
 
     @contextmanager
-    def lines(self) -> Iterator[Iterator[tuple[int, str]]]:
-        """Numbered lines of text, with their ends."""
+    def lines(self, *, blank: bool = True, heard: Heard | None = None) -> Iterator[Iterator[tuple[int, str]]]:
+        """Numbered lines of text, with their ends.
+
+        Args:
+            blank: Whether blank lines are among them; without them any number of them is passed over in no time.
+            heard: See ``rows``.
+        """
         if self.member:
             with _member(self.path, self.member) as source:
-                yield self._decoded(source)
+                yield self._decoded(source, blank)
             return
         with open_file(self.path, _FIX, error=BadData) as file:
-            source = cast("BinaryIO", gzip.GzipFile(fileobj=file)) if self.compressed else file
-            yield self._decoded(io.BufferedReader(cast("io.RawIOBase", source)) if self.compressed else source)
+            source = io.BufferedReader(CountedFile(file, heard)) if heard else file
+            if self.compressed:
+                source = io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=source)))
+            yield self._decoded(source, blank)
 
-    def _decoded(self, source: Any) -> Iterator[tuple[int, str]]:
+    def _decoded(self, source: Any, blank: bool) -> Iterator[tuple[int, str]]:
         number = 0
         try:
             while line := source.readline(_LONGEST + 1):
                 number += 1
                 if len(line) > _LONGEST:
                     raise BadData(f"{self.place(number)} is longer than {_LONGEST // MIB} MiB: {_FIX}")
-                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
+                if not blank and line.isspace():
+                    number += pass_blank_lines(source)
+                    continue
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                if blank or (text and not text.isspace()):
+                    yield number, text
         except UnicodeDecodeError as error:
             raise BadData(f"{self.place(number)} is not UTF-8 ({error.reason}): {_FIX}") from error
         except _DAMAGED as error:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flagbench.runners.data.task_texts import Role, TaskTexts
 from flagbench.runners.data.texts import TextColumn, on_disk
-from flagbench.runners.leaks.normal import normal
+from flagbench.runners.leaks.long_texts import compared
 
 PAIR = np.uint64(32)
 """Bits by which the number of a pair's first text is shifted in its key."""
@@ -62,6 +62,7 @@ class Collected:
         first: ``int64[m]``, the first text with a number.
         pairs: ``uint64[p]``, the key of each pair; 0 for one of which nothing is compared.
         pair_keys: ``uint64[q]``, the keys of distinct pairs, sorted.
+        longest: Characters of the longest text in its compared form.
     """
 
     texts: TextColumn
@@ -72,6 +73,7 @@ class Collected:
     first: NDArray[np.int64]
     pairs: NDArray[np.uint64]
     pair_keys: NDArray[np.uint64]
+    longest: int
 
 
 def pair_key(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.uint64]:
@@ -114,6 +116,7 @@ def collect(tasks: Iterable[tuple[str, Iterable[TaskTexts]]]) -> Collected:
         first=compared[first],
         pairs=pairs,
         pair_keys=np.unique(pairs[pairs > 0]),
+        longest=writing.longest,
     )
 
 
@@ -126,6 +129,7 @@ class _Writing:
         self.keys: list[NDArray[np.uint64]] = []
         self.empty: list[NDArray[np.bool_]] = []
         self.pairs: list[NDArray[np.int64]] = []
+        self.longest = 0
         self._rows = 0
         self._pairs = 0
 
@@ -145,9 +149,10 @@ class _Writing:
             ids = pa.array(each.ids, pa.large_string())
             self.parts.append(Part(task, part.split, part.subset, each.role, ids, self._rows, part.scored == each.role))
             for texts in _batches(each.texts):
-                made = normal(texts)
-                self.keys.append(made.keys())
-                self.empty.append(made.lengths == 0)
+                for made in compared(texts):
+                    self.keys.append(made.keys())
+                    self.empty.append(made.lengths == 0)
+                    self.longest = max(self.longest, int(made.characters.max(initial=0)))
                 self._rows += len(texts)
                 yield pa.table({"text": pa.array(map(_whole, texts), pa.large_string())})
         if len(part.pairs):

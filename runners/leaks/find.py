@@ -6,13 +6,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from flagbench.files import MIB
 from flagbench.runners.leaks.collected import Collected
-from flagbench.runners.leaks.ledger import Ledger
-from flagbench.runners.leaks.matches import exact, number_of
+from flagbench.runners.leaks.ledger import MOST_A_ROW, Ledger
+from flagbench.runners.leaks.long_texts import TEXTS_AT_ONCE, compared
+from flagbench.runners.leaks.matches import Matches, exact, joined, number_of, strongest
 from flagbench.runners.leaks.near import NearDuplicates
-from flagbench.runners.leaks.normal import normal
 from flagbench.runners.leaks.semantic import CHARACTERS, TEXTS, SemanticDuplicates
-from flagbench.runners.leaks.training import TrainingFile
+from flagbench.runners.leaks.training import Batch, TrainingFile
 from flagbench.runners.progress import Progress
 
 
@@ -56,20 +57,65 @@ def find(
     """
     ledger = Ledger(collected)
     began = time.perf_counter()
-    progress.stage("reading training rows", sum(file.rows.count() for file in files))
+    reading = _Reading(files, progress)
     for number, file in enumerate(files):
-        for batch in file.batches(number):
-            texts = normal(batch.texts)
-            keys = texts.keys()
-            found = [(number_of("exact"), exact(collected, texts, keys))]
-            if near is not None:
-                found.append((number_of("near"), near.find(texts, keys)))
+        for batch in file.batches(number, heard=reading.heard):
             ledger.count(batch)
-            ledger.take(batch, found)
-            progress.advance(batch.count)
+            ledger.take(batch, _alike(collected, batch, near, reading))
+            reading.show()
     seconds = time.perf_counter() - began
     if semantic is not None:
         for number, file in enumerate(files):
             for batch in file.batches(number, CHARACTERS, TEXTS):
                 ledger.take(batch, [(number_of("semantic"), semantic.find(batch))])
     return Found(collected, ledger, files, seconds, near.crowded if near else 0)
+
+
+def _alike(
+    collected: Collected, batch: Batch, near: NearDuplicates | None, reading: _Reading
+) -> list[tuple[int, Matches]]:
+    """The numbers of kinds, and the matches of a batch's texts: a row may have any number of them, of any length."""
+    equal: list[Matches] = []
+    close: list[Matches] = []
+    begins = [0]
+    for part in compared(batch.texts, collected.longest, near.most if near else 0):
+        keys = part.keys()
+        begin = begins[-1]
+        equal.append(_counting(exact(collected, part, keys), batch, begin))
+        if near is not None:
+            close.append(_counting(near.find(part, keys), batch, begin))
+        begins.append(begin + len(part))
+        reading.show()
+    found = [(number_of("exact"), joined(equal, begins[:-1]))]
+    return [*found, (number_of("near"), joined(close, begins[:-1]))] if near is not None else found
+
+
+def _counting(matches: Matches, batch: Batch, begin: int) -> Matches:
+    """The matches of a part of a batch; of a row of many texts those that can count, for each may be like hundreds."""
+    if len(batch.texts) <= TEXTS_AT_ONCE:
+        return matches
+    places = matches.places + begin
+    return strongest(matches, batch.rows[places] << 8 | batch.columns[places], MOST_A_ROW)
+
+
+class _Reading:
+    """Reports how much of the training data is read, in MiB, of rows whose number is known at the end alone."""
+
+    def __init__(self, files: Sequence[TrainingFile], progress: Progress) -> None:
+        whole = sum(file.rows.size() for file in files)
+        self._progress = progress
+        self._read = self._unshown = 0.0
+        progress.stage("reading training data, in MiB", -(-whole // MIB), whole)
+
+    def heard(self, count: float) -> None:
+        """So many more bytes are read."""
+        self._unshown += count
+        if self._unshown >= MIB:
+            self.show()
+
+    def show(self) -> None:
+        """Report what is read so far, and that time goes on."""
+        before = self._read // MIB
+        self._read += self._unshown
+        self._progress.advance(int(self._read // MIB - before), self._unshown)
+        self._unshown = 0.0

@@ -16,10 +16,12 @@ from flagbench.runners.leaks.training import Batch
 SWAPPED = 8
 """Added to the kind of a pair that the training data has the other way round."""
 
+MOST_A_ROW = 64
+"""Matches of a column in a row that pairs are made of."""
+
 _FIRST, _SECOND = 0, 1  # columns of a pair
 _TEXTS_KEPT = 20_000
 _CHARACTERS_KEPT = 300
-_MOST_A_ROW = 64
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ class Ledger:
         strong_first = paired[np.lexsort((-similarities[paired], -kinds[paired].astype(np.int16)))]
         for at in strong_first:
             its = by_row[int(rows[at])][columns[at]]
-            if len(its) < _MOST_A_ROW:
+            if len(its) < MOST_A_ROW:
                 its.append(int(at))
         both = [(one, other) for first, second in by_row.values() if second for one in first for other in second]
         if not both:

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from flagbench import BadInput
 from flagbench.runners.leaks.collected import Collected
+from flagbench.runners.leaks.long_texts import Compared, compared
 from flagbench.runners.leaks.matches import Matches, no_matches
-from flagbench.runners.leaks.normal import NormalTexts, normal
+from flagbench.runners.leaks.normal import SHINGLE_BITS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 SLOTS = 128
 """Of a signature at most."""
@@ -32,9 +33,9 @@ MOST = 256
 """Texts with one band that are looked at, of those of the tasks."""
 
 _SEED = 22
-_TEXTS_A_BATCH = 4_096
 _PAIRS_A_BATCH = 4_096
-_BITS = np.uint64(44)  # of a shingle, where two sets are compared
+_SHINGLES_A_BATCH = 4_000_000
+_BITS = np.uint64(SHINGLE_BITS)
 _KNOWN = 1 << 22
 
 
@@ -105,16 +106,24 @@ class NearDuplicates:
         self._known = np.zeros(_KNOWN, dtype=np.uint64)  # keys of training texts that are like none, by their last bits
         count = len(collected.first)
         hashes = np.empty((self.cut.bands, count), dtype=np.uint32)
-        for begin in range(0, count, _TEXTS_A_BATCH):
-            rows = collected.first[begin : begin + _TEXTS_A_BATCH]
-            hashes[:, begin : begin + len(rows)] = self._hashes(normal([collected.texts[int(row)] for row in rows]))
+        self._sizes = np.zeros(count, dtype=np.int64)
+        begin = 0
+        for texts in compared(self._originals(range(count))):
+            rows = slice(begin, begin + len(texts))
+            hashes[:, rows], self._sizes[rows] = self._hashes(texts), texts.lengths
+            begin += len(texts)
         self._numbers = np.empty(hashes.shape, dtype=np.int32)
         for own, numbers in zip(hashes, self._numbers, strict=True):
             numbers[:] = np.argsort(own, kind="stable")
             own[:] = own[numbers]
         self._sorted = hashes
 
-    def find(self, texts: NormalTexts, keys: NDArray[np.uint64]) -> Matches:
+    @property
+    def most(self) -> int:
+        """Shingles beyond which a set is near to none of those of the tasks."""
+        return int(self._sizes.max(initial=0) / self.cut.bound) + 1
+
+    def find(self, texts: Compared, keys: NDArray[np.uint64]) -> Matches:
         """The near duplicates of a batch of training texts, equal ones included.
 
         Args:
@@ -124,22 +133,12 @@ class NearDuplicates:
         asked = np.flatnonzero((texts.lengths > 0) & (self._known[self._slots(keys)] != keys))
         if not len(asked) or not len(self._collected.first):
             return no_matches()
-        # A row may have any number of texts, and so a batch.
-        parts = [asked[begin : begin + _TEXTS_A_BATCH] for begin in range(0, len(asked), _TEXTS_A_BATCH)]
-        found = [self._find(texts.take(part), keys[part], part) for part in parts]
-        return Matches(
-            np.concatenate([each.places for each in found]),
-            np.concatenate([each.numbers for each in found]),
-            np.concatenate([each.similarities for each in found]),
-        )
-
-    def _find(self, texts: NormalTexts, keys: NDArray[np.uint64], asked: NDArray[np.int64]) -> Matches:
-        """The same of some texts of a batch, with their places in it."""
+        texts, keys = texts.take(asked), keys[asked]
         places, numbers = self._candidates(texts)
         similarities = np.ones(len(places), dtype=np.float32)
         others = np.flatnonzero(self._collected.keys[numbers] != keys[places])
-        for begin in range(0, len(others), _PAIRS_A_BATCH):
-            part = others[begin : begin + _PAIRS_A_BATCH]
+        sizes = texts.lengths[places[others]] + self._sizes[numbers[others]]
+        for part in _parts(others, sizes):
             similarities[part] = self._similarities(texts, places[part], numbers[part])
         alike = similarities >= self.cut.bound
         unlike = np.ones(len(asked), dtype=np.bool_)
@@ -151,7 +150,7 @@ class NearDuplicates:
     def _slots(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
         return (keys & np.uint64(_KNOWN - 1)).astype(np.int64)
 
-    def _candidates(self, texts: NormalTexts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _candidates(self, texts: Compared) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Places in a batch and numbers of texts with a band in common, each pair once."""
         count = len(self._collected.first)
         found: list[NDArray[np.int64]] = []
@@ -173,7 +172,7 @@ class NearDuplicates:
         pairs = np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
         return pairs // count, pairs % count
 
-    def _hashes(self, texts: NormalTexts) -> NDArray[np.uint32]:
+    def _hashes(self, texts: Compared) -> NDArray[np.uint32]:
         """``uint32[bands, n]``."""
         made = signatures(texts.shingles(), texts.ends, self.cut.bands * self.cut.rows)
         cut = made.reshape(len(texts), self.cut.bands, self.cut.rows)
@@ -184,13 +183,17 @@ class NearDuplicates:
         return np.ascontiguousarray((mixed >> np.uint64(32)).astype(np.uint32).T)
 
     def _similarities(
-        self, texts: NormalTexts, places: NDArray[np.int64], numbers: NDArray[np.int64]
+        self, texts: Compared, places: NDArray[np.int64], numbers: NDArray[np.int64]
     ) -> NDArray[np.float64]:
         """The similarities of texts of a batch and texts of tasks, in step."""
         own, first = np.unique(places, return_inverse=True)
         theirs, second = np.unique(numbers, return_inverse=True)
-        originals = [self._collected.texts[int(self._collected.first[number])] for number in theirs]
-        return jaccard(distinct_shingles(texts.take(own)), distinct_shingles(normal(originals)), first, second)
+        others = _joined([distinct_shingles(each) for each in compared(self._originals(theirs.tolist()))])
+        return jaccard(distinct_shingles(texts.take(own)), others, first, second)
+
+    def _originals(self, numbers: Sequence[int]) -> Iterator[str]:
+        """The texts of tasks with some numbers."""
+        return (self._collected.texts[int(self._collected.first[number])] for number in numbers)
 
 
 @dataclass(frozen=True)
@@ -206,7 +209,31 @@ class Sets:
     sizes: NDArray[np.int64]
 
 
-def distinct_shingles(texts: NormalTexts) -> Sets:
+def _parts(pairs: NDArray[np.int64], sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Pairs, so many at a time that their sets have a bounded size together, or one that has more by itself.
+
+    Args:
+        pairs: ``int64[n]``.
+        sizes: ``int64[n]``, shingles of both texts of each.
+    """
+    ends = np.cumsum(sizes)
+    begin = 0
+    while begin < len(pairs):
+        before = int(ends[begin] - sizes[begin])
+        end = int(np.searchsorted(ends, before + _SHINGLES_A_BATCH, side="right"))
+        end = min(max(begin + 1, end), begin + _PAIRS_A_BATCH)
+        yield pairs[begin:end]
+        begin = end
+
+
+def _joined(sets: Sequence[Sets]) -> Sets:
+    """Sets of which some are here and some there."""
+    begins = np.cumsum([0, *(len(each.sizes) for each in sets)]).astype(np.uint64)
+    values = [each.values + (begin << _BITS) for each, begin in zip(sets, begins[:-1], strict=True)]
+    return Sets(np.concatenate(values), np.concatenate([each.sizes for each in sets]))
+
+
+def distinct_shingles(texts: Compared) -> Sets:
     """The shingles of each text, each once.
 
     Args:

@@ -24,9 +24,12 @@ IDEOGRAPHIC = 2
 ALPHABETIC = 5
 """Characters of every other shingle."""
 
+SHINGLE_BITS = 44
+"""Bits of a shingle by which two sets are compared."""
+
 _DROPPED = ("C", "P", "Z")
 _SEEN = ("Cn", "Co")  # of a Unicode later than Python's, or of a font
-_UNSEEN = (range(0xFE00, 0xFE10), range(0xE0000, 0xE1000))  # variation selectors and tags
+_SELECTORS = (range(0xFE00, 0xFE10), range(0xE0000, 0xE1000))  # variation selectors and tags
 _LAST = 0x32000  # code points from here on are of fonts, or not seen
 _JAMO = (range(0x1100, 0x1200), range(0xA960, 0xA980), range(0xD7B0, 0xD800))
 _IDEOGRAPHS = (
@@ -41,8 +44,10 @@ _IDEOGRAPHS = (
     (0xF900, 0xFAFF),
     (0x20000, 0x3FFFF),
 )
-_DIGIT, _LETTER, _MARK = 1, 2, 0
+_IOTA_BELOW = 0x345  # a mark that case folding makes a letter
+_UNSEEN, _BLANK, _MARK, _DIGIT, _LETTER = range(5)
 _BREAK = "\0"
+_CROWD = 128  # marks in a row, from which on their order is not left to Python
 _ENCODING = "utf-32-le" if sys.byteorder == "little" else "utf-32-be"
 
 
@@ -66,14 +71,19 @@ class NormalTexts:
         """``int64[n]``, the characters of each text; 0 for one of punctuation alone, which is like no other."""
         return np.diff(self.ends, prepend=0)
 
+    @property
+    def characters(self) -> NDArray[np.int64]:
+        """The same: at each of them a shingle begins."""
+        return self.lengths
+
     def keys(self) -> NDArray[np.uint64]:
         """``uint64[n]``: equal for equal texts, and for others by an accident of 1 in 2^64."""
         lengths = self.lengths
         places = np.arange(len(self.codes), dtype=np.uint64)
         places -= np.repeat(self.ends - lengths, lengths).astype(np.uint64)
         sums = np.zeros(len(self.codes) + 1, dtype=np.uint64)
-        np.cumsum(_mixed(self.codes.astype(np.uint64) << np.uint64(32) | places), out=sums[1:])
-        return _mixed(sums[self.ends] - sums[self.ends - lengths] + lengths.astype(np.uint64))
+        np.cumsum(weights(self.codes, places), out=sums[1:])
+        return key_of(sums[self.ends] - sums[self.ends - lengths], lengths.astype(np.uint64))
 
     def shingles(self) -> NDArray[np.uint64]:
         """``uint64[c]``: of the shingle that begins at each character. At the end of a text they are shorter."""
@@ -104,6 +114,16 @@ class NormalTexts:
         return self.codes[end - int(self.lengths[number]) : end].tobytes().decode(_ENCODING, "surrogatepass")
 
 
+def weights(codes: NDArray[np.uint32], places: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """``uint64[c]``, of characters at their places in a text: the key of the text is made of their sum."""
+    return _mixed(codes.astype(np.uint64) << np.uint64(32) | places)
+
+
+def key_of(sums: NDArray[np.uint64], lengths: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """``uint64[n]``, the keys of texts by the sums of their weights and their lengths."""
+    return _mixed(sums + lengths)
+
+
 def normal(texts: Sequence[str]) -> NormalTexts:
     """Texts as they are compared.
 
@@ -114,35 +134,80 @@ def normal(texts: Sequence[str]) -> NormalTexts:
     if joined.count(_BREAK) != max(0, len(texts) - 1):
         texts = [text.replace(_BREAK, " ") for text in texts]
         joined = _BREAK.join(texts)
-    codes = _codes(joined)
-    alone, together = _folded()
+    codes = code_points(joined)
+    alone, together = folding()
     if (apart := np.flatnonzero(together[codes])).size:
         breaks = np.flatnonzero(codes == 0)
         mended = list(texts)
         for number in np.unique(np.searchsorted(breaks, apart)):
-            mended[number] = _fold(mended[number])
-        codes = _codes(_BREAK.join(mended))
-    codes = alone[codes]
-    kinds = _kinds()[codes]
-    kept = kinds > _MARK
-    # A mark between two digits.
-    kept[1:-1] |= (kinds[1:-1] == _MARK) & (kinds[:-2] == _DIGIT) & (kinds[2:] == _DIGIT) & (codes[1:-1] > ord(" "))
+            mended[number] = fold(mended[number])
+        codes = code_points(_BREAK.join(mended))
+    codes = seen(alone[codes])
+    kept = is_kept(codes)
     breaks = np.flatnonzero(codes == 0)
     counts = np.concatenate([[0], np.cumsum(kept)])
     ends = np.concatenate([counts[breaks], counts[-1:]]) if len(texts) else np.zeros(0)
     return NormalTexts(codes[kept], ends.astype(np.int64))
 
 
-def _fold(text: str) -> str:
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+def seen(codes: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Folded characters without those that nobody sees, such as zero-width spaces: they are between no two others."""
+    is_unseen = _kinds()[codes] == _UNSEEN
+    return codes[~is_unseen] if is_unseen.any() else codes
 
 
-def _codes(text: str) -> NDArray[np.uint32]:
+def is_kept(codes: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """Which of seen characters stay; the first and the last one have no neighbour on their other side."""
+    kinds = _kinds()[codes]
+    kept: NDArray[np.bool_] = kinds > _MARK
+    # A mark between two digits.
+    kept[1:-1] |= (kinds[1:-1] == _MARK) & (kinds[:-2] == _DIGIT) & (kinds[2:] == _DIGIT)
+    return kept
+
+
+def code_points(text: str) -> NDArray[np.uint32]:
+    """``uint32[c]``."""
     return np.frombuffer(text.encode(_ENCODING, "surrogatepass"), dtype=np.uint32)
 
 
+def fold(text: str) -> str:
+    """NFKC with case folded."""
+    return _nfkc(_nfkc(text).casefold())
+
+
+def _nfkc(text: str) -> str:
+    """NFKC, whose marks Python sorts in a time that grows with the square of their number: many are sorted first."""
+    if len(text) > _CROWD:
+        others = np.flatnonzero(~_is_sorted()[code_points(text)])
+        bounds = np.concatenate([[-1], others, [len(text)]])
+        parts, done = [], 0
+        for at in np.flatnonzero(np.diff(bounds) > _CROWD).tolist():
+            begin, end = int(bounds[at]) + 1, int(bounds[at + 1])
+            parts += [text[done:begin], _in_order(text[begin:end])]
+            done = end
+        text = "".join([*parts, text[done:]]) if parts else text
+    return unicodedata.normalize("NFKC", text)
+
+
+def _in_order(marks: str) -> str:
+    """Marks, decomposed and in their canonical order (Unicode Standard, D109)."""
+    codes = code_points(marks.translate({ord(mark): unicodedata.normalize("NFKD", mark) for mark in set(marks)}))
+    known, places = np.unique(codes, return_inverse=True)
+    classes = np.array([unicodedata.combining(chr(code)) for code in known], dtype=np.uint8)
+    return codes[np.argsort(classes[places], kind="stable")].tobytes().decode(_ENCODING)
+
+
 @cache
-def _folded() -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
+def _is_sorted() -> NDArray[np.bool_]:
+    """By code point: whether it decomposes to marks that have an order among themselves."""
+    found = np.zeros(sys.maxunicode + 1, dtype=np.bool_)
+    for code in range(_LAST):
+        found[code] = all(unicodedata.combining(each) for each in unicodedata.normalize("NFKD", chr(code)))
+    return found
+
+
+@cache
+def folding() -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
     """By code point: what it is folded to by itself, and whether it is to be folded with its neighbours instead.
 
     Those are characters that join the one before them, which are marks and the parts of Hangul syllables, and those
@@ -152,9 +217,12 @@ def _folded() -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
     together = np.zeros(sys.maxunicode + 1, dtype=np.bool_)
     together[_LAST:] = True
     for code in range(_LAST):
-        folded = _fold(chr(code))
+        folded = fold(chr(code))
         categories = [unicodedata.category(each) for each in folded]
-        if any(each[0] == "M" for each in categories) or any(ord(each) in part for each in folded for part in _JAMO):
+        joins = any(each[0] == "M" for each in categories) or any(
+            ord(each) in part for each in folded for part in _JAMO
+        )
+        if joins or code == _IOTA_BELOW:
             together[code] = True
         elif len(folded) == 1:
             alone[code] = ord(folded)
@@ -167,17 +235,17 @@ def _folded() -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
 
 @cache
 def _kinds() -> NDArray[np.uint8]:
-    """By code point: a mark, which is dropped, a digit, or what else stays."""
+    """By code point: what is dropped, which nobody sees, or is blank, or a mark; a digit; or what else stays."""
     kinds = np.full(sys.maxunicode + 1, _LETTER, dtype=np.uint8)
     for code in range(_LAST):
         category = unicodedata.category(chr(code))
         if category == "Nd":
             kinds[code] = _DIGIT
         elif category[0] in _DROPPED and category not in _SEEN:
-            kinds[code] = _MARK
+            kinds[code] = _MARK if category[0] == "P" else _UNSEEN if category in ("Cf", "Cs") else _BLANK
     kinds[[ord(each) for each in KEPT]] = _LETTER
-    for part in _UNSEEN:
-        kinds[part.start : part.stop] = _MARK
+    for part in _SELECTORS:
+        kinds[part.start : part.stop] = _UNSEEN
     return kinds
 
 

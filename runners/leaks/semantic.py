@@ -11,7 +11,7 @@ from flagbench.models.contract import DENSE
 from flagbench.runners.data.texts import Picked
 from flagbench.runners.encoding.encode import TextEncoder
 from flagbench.runners.leaks.collected import Collected
-from flagbench.runners.leaks.matches import Matches, no_matches
+from flagbench.runners.leaks.matches import Matches, joined, no_matches
 from flagbench.runners.leaks.training import Batch
 from flagbench.runners.search.index import search_block
 
@@ -61,18 +61,14 @@ class SemanticDuplicates:
             return no_matches()
         own = _unit(self._encoder.encode([batch.texts[int(place)] for place in places], role="symmetric"))
         step = max(1, _BLOCK_BYTES // (4 * own.shape[1]))
-        found = [no_matches()]
+        found = []
         for begin in range(0, len(self._vectors), step):
             block = np.ascontiguousarray(self._vectors[begin : begin + step])
             hits = search_block(block, own, min(NEIGHBOURS, len(own)), self._encoder.adapter.device)
             numbers, ranks = np.nonzero(hits.scores >= self._bound)
             cosines = np.minimum(hits.scores[numbers, ranks], np.float32(1))
             found.append(Matches(places[hits.places[numbers, ranks]], numbers + begin, cosines))
-        return Matches(
-            np.concatenate([each.places for each in found]),
-            np.concatenate([each.numbers for each in found]),
-            np.concatenate([each.similarities for each in found]),
-        )
+        return joined(found)
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

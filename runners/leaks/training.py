@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from flagbench import BadData, BadInput, first_few
 from flagbench.files import MIB
 from flagbench.paths import check_there
+from flagbench.runners.data.lines import Heard
 from flagbench.runners.data.row_files import ENDINGS, RowFile, files_below
 
 KNOWN: tuple[tuple[str, ...], ...] = (
@@ -68,13 +69,20 @@ class TrainingFile:
     columns: tuple[str, ...]
     there: tuple[str, ...] = ()
 
-    def batches(self, number: int, most_characters: int = _CHARACTERS, most_texts: int = _TEXTS) -> Iterator[Batch]:
+    def batches(
+        self,
+        number: int,
+        most_characters: int = _CHARACTERS,
+        most_texts: int = _TEXTS,
+        heard: Heard | None = None,
+    ) -> Iterator[Batch]:
         """Its texts, row by row.
 
         Args:
             number: Of the file.
             most_characters: After so many a batch ends.
             most_texts: After so many, or as many rows, a batch ends.
+            heard: See ``RowFile.rows``.
 
         Raises:
             BadData: It cannot be read, or has something other than texts in a column of them.
@@ -83,12 +91,12 @@ class TrainingFile:
         rows: list[int] = []
         columns: list[int] = []
         characters = count = 0
-        for row, found in self._texts():
-            for column, text in found:
-                texts.append(text)
-                rows.append(row)
-                columns.append(column)
-                characters += len(text)
+        for row, found in self._texts(heard):
+            for column, its in found:
+                texts += its
+                rows += [row] * len(its)
+                columns += [column] * len(its)
+                characters += sum(map(len, its))
             count += 1
             if characters >= most_characters or max(len(texts), count) >= most_texts:
                 yield Batch(number, texts, np.array(rows, np.int64), np.array(columns, np.int8), count)
@@ -96,30 +104,31 @@ class TrainingFile:
         if count:
             yield Batch(number, texts, np.array(rows, np.int64), np.array(columns, np.int8), count)
 
-    def _texts(self) -> Iterator[tuple[int, Sequence[tuple[int, str]]]]:
+    def _texts(self, heard: Heard | None) -> Iterator[tuple[int, Sequence[tuple[int, Sequence[str]]]]]:
+        """The number of each row, and the texts of each column that has some."""
         if self.rows.kind == "words":
-            with self.rows.lines() as lines:
-                yield from ((row, ((0, line.strip()),)) for row, line in lines if line.strip())
+            with self.rows.lines(blank=False, heard=heard) as lines:
+                yield from ((row, ((0, (line.strip(),)),)) for row, line in lines)
             return
-        for row, values in self.rows.rows(self.columns):
-            found: list[tuple[int, str]] = []
-            for place, column in enumerate(self.columns):
-                value = values.get(column)
-                if isinstance(value, str):
-                    found.append((place, value))
-                elif value is not None:
-                    found += self._listed(row, place, value)
-            if sum(len(text) for _, text in found) > _LONGEST:  # of parquet; a line of others is no longer
+        for row, values in self.rows.rows(self.columns, heard):
+            found = [
+                (place, self._listed(row, place, value))
+                for place, column in enumerate(self.columns)
+                if (value := values.get(column)) is not None
+            ]
+            if sum(len(text) for _, its in found for text in its) > _LONGEST:  # of parquet; a line is no longer
                 raise BadData(f"{self.rows.place(row)} has texts of more than {_LONGEST:,} characters: fix the data")
             yield row, found
 
-    def _listed(self, row: int, place: int, value: Any) -> Iterator[tuple[int, str]]:
+    def _listed(self, row: int, place: int, value: Any) -> Sequence[str]:
+        if isinstance(value, str):
+            return (value,)
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
             raise BadData(
                 f"{self.rows.place(row)} has {value!r:.40} in column {self.columns[place]}, which is neither a text "
                 "nor a list of texts: fix the data, or name the columns of texts with --columns"
             )
-        return ((place, each) for each in value)
+        return value
 
 
 def training_files(paths: Sequence[Path], columns: Sequence[str] = ()) -> tuple[TrainingFile, ...]:

@@ -81,6 +81,38 @@ def test_a_row_is_numbered_as_a_person_finds_it(tmp_path: Path, monkeypatch: pyt
         assert each.place(7) == f"{each.path}, {word} 7"
 
 
+@pytest.mark.parametrize("blank", [b"\n", b" \t\r\n", "\u3000\n".encode()])
+def test_any_number_of_blank_lines_is_passed_over_and_counted(tmp_path: Path, blank: bytes) -> None:
+    content = b'{"a": 1}\n' + blank * 50_000 + b'  {"a": 2}\n\n{"a": 3}'
+    for made in (file(tmp_path / "l.jsonl", content), file(tmp_path / "l.jsonl.gz", gzip.compress(content))):
+        heard: list[float] = []
+        assert [number for number, _ in made.rows(heard=heard.append)] == [1, 50_002, 50_004]
+        assert (made.count(), made.columns()) == (3, ["a"])
+        assert sum(heard) == made.size()
+
+
+@pytest.mark.parametrize("others", [0, 30])
+def test_a_list_of_parquet_has_a_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: int) -> None:
+    """Values that are alike take no space in the file."""
+    monkeypatch.setattr(parquet_rows, "_LONGEST_LIST", 10)
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"a": [["x"]] * others + [[""] * 11], "b": [1] * (others + 1)}), path)
+    with pytest.raises(BadData, match=r"a\.parquet has a row with more than 10 values in column a: fix the data"):
+        list(parquet_rows.rows(path))
+    assert list(parquet_rows.rows(path, ["b"])) == [{"b": 1}] * (others + 1)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv.gz", "a.json", "a.parquet"])
+def test_all_of_a_file_is_heard_of(tmp_path: Path, name: str) -> None:
+    pq.write_table(pa.table({"a": list("xyz")}), tmp_path / "a.parquet")
+    content = {"a.csv": b"a\nx\ny\n", "a.tsv.gz": gzip.compress(b"a\nx\n"), "a.json": b'[{"a": 1}, {"a": 2}]'}
+    made = file(tmp_path / name, content.get(name) or (tmp_path / "a.parquet").read_bytes())
+    heard: list[float] = []
+    rows = list(made.rows(heard=heard.append))
+    assert sum(heard) == pytest.approx(made.size())
+    assert rows == list(made.rows())
+
+
 def test_columns_are_those_of_the_heading_or_of_the_first_rows(tmp_path: Path) -> None:
     pq.write_table(pa.table({"b": [1], "a": [2]}), tmp_path / "rows.parquet")
     (parquet,) = files_below(tmp_path)

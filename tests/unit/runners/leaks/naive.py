@@ -11,15 +11,21 @@ from flagbench.runners.leaks.collected import Collected, collect
 _CJK = ((0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xAC00, 0xD7AF), (0x20000, 0x3FFFF))
 
 
+def _unseen(char: str) -> bool:
+    selects = 0xFE00 <= ord(char) < 0xFE10 or 0xE0000 <= ord(char) < 0xE1000
+    return selects or unicodedata.category(char) in ("Cf", "Cs")
+
+
 def compared(text: str) -> str:
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    whole = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    folded = "".join(char for char in whole if not _unseen(char))
     kept = []
     for place, char in enumerate(folded):
         category = unicodedata.category(char)
         around = folded[place - 1 : place] + folded[place + 1 : place + 2]
         between = len(around) == 2 and all(unicodedata.category(each) == "Nd" for each in around)
         seen = category in ("Cn", "Co") or category[0] not in "CPZ"
-        if char in "#%&@" or (seen and not 0xFE00 <= ord(char) < 0xFE10) or (between and char > " "):
+        if char in "#%&@" or seen or (between and category[0] == "P"):
             kept.append(char)
     return "".join(kept)
 

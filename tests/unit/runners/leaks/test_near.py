@@ -8,6 +8,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from flagbench.runners.leaks import long_texts, near
+from flagbench.runners.leaks.matches import joined
 from flagbench.runners.leaks.near import Bands, NearDuplicates, distinct_shingles, jaccard, signatures
 from flagbench.runners.leaks.normal import normal
 from tests.unit.runners.leaks import naive
@@ -105,27 +107,39 @@ def test_equal_slots_of_signatures_are_the_jaccard_similarity_on_average(common:
 
 def test_more_alike_than_are_looked_at_is_said() -> None:
     tests = [f"{number:04d} 相同的模板文字，除了号码以外都是一样的内容，没有任何别的不同之处" for number in range(400)]
-    near = NearDuplicates(naive.retrieval([], tests), 0.7)
+    duplicates = NearDuplicates(naive.retrieval([], tests), 0.7)
     made = normal(["9999 相同的模板文字，除了号码以外都是一样的内容，没有任何别的不同之处"])
-    assert len(near.find(made, made.keys()).places) >= 256
-    assert near.crowded == 1
+    assert len(duplicates.find(made, made.keys()).places) >= 256
+    assert duplicates.crowded == 1
 
 
-def test_a_row_of_many_texts_is_looked_at_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("characters", "texts"), [(10**6, 7), (9, 4096)])
+def test_texts_are_looked_at_in_parts_and_long_ones_alone(
+    monkeypatch: pytest.MonkeyPatch, characters: int, texts: int
+) -> None:
     draw = random.Random(7)
     tests = [text(draw, 12) for _ in range(40)]
-    made = normal([changed(draw, each, 1) for each in tests])
+    training = [changed(draw, each, 1) for each in tests]
+    made = normal(training)
     whole = NearDuplicates(naive.retrieval([], tests), 0.7).find(made, made.keys())
-    monkeypatch.setattr("flagbench.runners.leaks.near._TEXTS_A_BATCH", 7)
-    parts = NearDuplicates(naive.retrieval([], tests), 0.7).find(made, made.keys())
     assert len(whole.places) >= 30
-    assert sorted(zip(whole.places, whole.numbers, strict=True)) == sorted(
-        zip(parts.places, parts.numbers, strict=True)
+    monkeypatch.setattr(long_texts, "LONG", characters)
+    monkeypatch.setattr(long_texts, "TEXTS_AT_ONCE", texts)
+    monkeypatch.setattr(near, "_SHINGLES_A_BATCH", 100)
+    collected = naive.retrieval([], tests)
+    duplicates = NearDuplicates(collected, 0.7)
+    parts = list(long_texts.compared(training, collected.longest, duplicates.most))
+    assert len(parts) == (6 if texts == 7 else 40)
+    found = joined(
+        [duplicates.find(part, part.keys()) for part in parts], [0, *np.cumsum([len(part) for part in parts])][:-1]
+    )
+    assert sorted(zip(whole.places, whole.numbers, whole.similarities, strict=True)) == sorted(
+        zip(found.places, found.numbers, found.similarities, strict=True)
     )
 
 
 def test_texts_like_none_are_not_looked_at_twice() -> None:
-    near = NearDuplicates(naive.retrieval(["今天天气很好我们出去"], []), 0.7)
+    duplicates = NearDuplicates(naive.retrieval(["今天天气很好我们出去"], []), 0.7)
     made = normal(["完全没有关系的句子", "今天天气很好，我们出去！", "今天天气很好我们出去呀"])
     for _ in range(2):
-        assert near.find(made, made.keys()).places.tolist() == [1, 2]
+        assert duplicates.find(made, made.keys()).places.tolist() == [1, 2]

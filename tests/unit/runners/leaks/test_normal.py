@@ -33,6 +33,9 @@ def test_form_is_that_of_each_text_by_itself() -> None:
         ("a b\tc\n", "abc"),
         ("caf\u00e9", "CAFE\u0301"),
         ("「引用」", "“引用”"),
+        ("1\u200b5", "15"),
+        ("1\u200b.\u20605 a\u00adb", "1.5 ab"),
+        ("1\u20285", "15"),
     ],
 )
 def test_equal_texts(one: str, other: str) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from flagbench.runners.leaks import find as find_module
+from flagbench.runners.leaks import long_texts
 from flagbench.runners.leaks.find import Found, find
 from flagbench.runners.leaks.near import NearDuplicates
 from flagbench.runners.leaks.report import examples, leaks, remarks, shares
@@ -106,6 +108,30 @@ def test_a_named_column_that_no_row_has_is_warned_of(tmp_path: Path) -> None:
     (pair,), (alone,) = said["qurey", "pos"], said["query", "pos", "ngeative"]
     assert "has a text in qurey, so that no pair of it was looked for: it has query, pos, neg, pos_scores;" in pair
     assert "has a text in ngeative: it has" in alone
+
+
+def test_a_row_of_many_texts_that_are_like_many_is_the_same_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = random.Random(8)
+    base = sentence(draw, 24)
+    queries = [f"{base[:at]}{sentence(draw, 1)[0]}{base[at + 1 :]}" for at in range(20)]
+    positives = [draw.choice(queries)[: draw.randrange(18, 24)] for _ in range(60)] + queries[:5]
+    row = {"query": queries[3], "pos": positives, "neg": [base]}
+    path = tmp_path / "train.jsonl"
+    path.write_text(json.dumps(row) + "\n" + json.dumps({"query": base, "pos": [queries[7]]}), encoding="utf-8")
+    collected = naive.retrieval(queries, [*queries[::-1]], [(at, at) for at in range(20)])
+    seen = []
+    for texts in (4096, 6):
+        monkeypatch.setattr(find_module, "TEXTS_AT_ONCE", texts)
+        monkeypatch.setattr(long_texts, "TEXTS_AT_ONCE", texts)
+        found = find(collected, training_files([path]), NearDuplicates(collected, 0.5), None, Silent())
+        ledger = found.ledger
+        kept = [(each.kinds.tolist(), each.similarities.tolist()) for each in (ledger.texts, ledger.pairs)]
+        places = [each.place(at) for each in (ledger.texts, ledger.pairs) for at in range(len(each.kinds))]
+        seen.append((kept, places, [its.tolist() for its in ledger.leaking(0)]))
+    assert seen[0] == seen[1]
+    assert sum(map(bool, seen[0][0][1][0])) >= 5
 
 
 def test_shares(planted: Found) -> None:
