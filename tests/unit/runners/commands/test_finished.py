@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from flagbench.results.averages import Averages
+from flagbench.results.averages import Averages, cells_digest
 from flagbench.results.page.benchmark import Benchmark
 from flagbench.results.runs import find_run
 from flagbench.results.values import Values
 from flagbench.runners.commands import cli, finished, report
+from flagbench.suites.mteb import named
 from tests.e2e.commands import here
 from tests.unit.results.test_runs import made_task, write_run
 
@@ -123,9 +124,30 @@ def test_the_averages_are_those_within_that_of_the_board(
     found = json.loads(shown(capsys, run, "--format", "json"))["scores"]
     assert [(row["task"], row["score"]) for row in found] == [("B", 0.25), ("A", 0.75), ("Avg", 0.5), ("B mean", 0.25)]
     assert shown(capsys, run).splitlines()[1].strip() == "The Benchmark"
-    known["named"] = replace(known["named"], parts={"A": frozenset({("test", "default")})})
+    known["named"] = replace(known["named"], parts={"A": cells_digest({("test", "default")})})
     means = {row.label: row.score for row in finished.tables_of(find_run(run))[0][1]}
     assert means == {"Avg": None, "B mean": 0.25}, "A ran over other splits than those that count"
+
+
+def test_what_a_run_recorded_of_its_benchmark_is_not_looked_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That imports mteb; only runs of before, and runs of one name that recorded different averages, need it."""
+    looked_up = []
+    monkeypatch.setattr(named, "find", looked_up.append)
+    its = Benchmark("The Benchmark", {"A mean": ["A"], "Mean": ["A mean", "B"]}, parts={"B": cells_digest([])})
+    tasks = made_task("A", 0.25), made_task("B", 0.75, status="partial")
+    run = write_run(tmp_path / "new", "org/m", *tasks, benchmark="MTEB(xx, v1)", definition=its.definition())
+    assert "The Benchmark" in shown(capsys, run)
+    means = {row["task"]: row["score"] for row in json.loads(shown(capsys, run, "--format", "json"))["scores"]}
+    assert means == {"A": 0.25, "B": 0.75, "A mean": 0.25, "Mean": None}
+    report.benchmarks([find_run(run), find_run(run)])
+    assert looked_up == []
+    other = replace(its, averages={"Mean": ["A"]})
+    for definition in (None, other.definition()):
+        one = write_run(tmp_path / "other", "org/m", *tasks, benchmark="MTEB(xx, v1)", definition=definition)
+        assert "MTEB(xx, v1)" not in report.benchmarks([find_run(run), find_run(one)])
+        assert looked_up.pop() == "MTEB(xx, v1)"
 
 
 def test_a_task_has_a_line_for_each_value(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
