@@ -82,8 +82,8 @@ def _log(runs: Sequence[Run], targets: Sequence[Target]) -> None:
 
 
 def _list(runs: Sequence[Run], format_: str) -> None:
-    """Print which runs there are, the one that finished last first."""
-    rows = sorted((_cells(run) for run in runs), key=lambda row: str(row[4]), reverse=True)
+    """Print which runs there are, in order."""
+    rows = [_cells(run) for run in _ordered(runs)]
     if format_ == "json":
         import json
 
@@ -100,6 +100,20 @@ def _list(runs: Sequence[Run], format_: str) -> None:
     for part in _listed(cells, out.width):
         out.print(part, soft_wrap=not hasattr(part, "columns"))
     say(out, f"then: flagbench show {shlex.quote(texts[0][5])}")
+
+
+def _ordered(runs: Sequence[Run]) -> list[Run]:
+    """The run that finished last first; those of a series are together and along its axis, as curves have them."""
+    from flagbench.results.series.axes import find_series
+
+    together = [series.order for series in find_series(runs).series]
+    alone = [(at,) for at in range(len(runs)) if not any(at in order for order in together)]
+    groups = sorted([*together, *alone], key=lambda group: max(_finished(runs[at]) for at in group), reverse=True)
+    return [runs[at] for group in groups for at in group]
+
+
+def _finished(run: Run) -> str:
+    return max((task.finished or "" for task in run.record.tasks.values()), default="")
 
 
 def _listed(rows: Sequence[Sequence[str]], width: int) -> list[Table | Text]:
@@ -125,8 +139,7 @@ def _listed(rows: Sequence[Sequence[str]], width: int) -> list[Table | Text]:
 
 def _cells(run: Run) -> tuple[str, str, str, int, str, str]:
     record = run.record
-    finished = max((task.finished or "" for task in record.tasks.values()), default="")
-    return record.model, record.revision, record.benchmark, len(record.tasks), finished, str(run.folder)
+    return record.model, record.revision, record.benchmark, len(record.tasks), _finished(run), str(run.folder)
 
 
 Shown = tuple["list[Row]", "list[Row]", str]
