@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _HEADINGS = ("task", "type", "score", "note")
 _EMPTY = ("", "None", "{}")
+_LONGEST = 100
+"""Characters of a list that people can read in one line."""
 _RUN_HEADINGS = ("model", "revision", "benchmark", "tasks", "finished", "folder")
 
 
@@ -265,10 +268,11 @@ def _show_task(record: TaskRecord, format_: str) -> None:
     if format_ == "json":
         sys.stdout.write(encodable(json.dumps(values, ensure_ascii=False, indent=2) + "\n"))
         return
-    lines = [("score", scale_of(record.main_score).figure(record.score)), *_leaves(values)]
+    score = ("score", scale_of(record.main_score).figure(record.score))
     if format_ == "csv":
-        sys.stdout.write(encodable(_csv(("value of", "is"), lines)))
+        sys.stdout.write(encodable(_csv(("value of", "is"), [score, *_leaves(values)])))
         return
+    lines = [score, *_leaves(values, longest=_LONGEST)]
     lines = [(key, _for_people(key, value)) for key, value in lines if value not in _EMPTY]
     if format_ == "table":
         width = max(len(key) for key, _ in lines)
@@ -281,13 +285,26 @@ def _for_people(key: str, value: str) -> str:
     return f"{float(value):.3f}" if key.startswith("seconds.") else value
 
 
-def _leaves(value: Any, path: str = "") -> list[tuple[str, str]]:
-    """Each value of nested objects and lists with its place."""
+def _leaves(value: Any, path: str = "", *, longest: float = math.inf) -> list[tuple[str, str]]:
+    """Each value of nested objects and lists with its place.
+
+    Args:
+        value: Plain values.
+        path: Their place.
+        longest: Characters of a list in one line; what is in a longer one has a line each.
+    """
     if isinstance(value, Mapping) and value:
-        return [leaf for key, item in value.items() for leaf in _leaves(item, f"{path}.{key}" if path else str(key))]
-    if isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
-        return [leaf for number, item in enumerate(value) for leaf in _leaves(item, f"{path}.{number}")]
-    return [(path, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))]
+        return [
+            leaf
+            for key, item in value.items()
+            for leaf in _leaves(item, f"{path}.{key}" if path else str(key), longest=longest)
+        ]
+    if not isinstance(value, list | tuple):
+        return [(path, str(value))]
+    line = ", ".join(map(str, value))
+    if len(line) <= longest and not any(isinstance(item, Mapping) for item in value):
+        return [(path, line)]
+    return [leaf for number, item in enumerate(value) for leaf in _leaves(item, f"{path}.{number}", longest=longest)]
 
 
 def _json(run: Run, rows: Sequence[Row]) -> str:

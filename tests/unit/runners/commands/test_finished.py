@@ -197,6 +197,21 @@ def test_the_values_of_nested_objects_have_their_place(value: Any, leaves: list[
     assert finished._leaves(value) == leaves
 
 
+def test_a_list_that_is_too_long_for_a_line_has_a_line_for_each_of_its_values(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For people; a program finds it in one cell, or as the list that it is."""
+    differences = [f"test: {count:,} pairs, expected 1,379; a test, of which {count} are known" for count in range(9)]
+    data = {"status": "differs", "differences": differences, "source": "hub"}
+    run = write_run(tmp_path, "org/m", made_task("A", 0.5, data=data))
+    lines = dict(line.split(None, 1) for line in shown(capsys, run, "--task", "A").splitlines())
+    assert [lines[f"data.differences.{at}"] for at in range(9)] == differences
+    assert max(map(len, lines.values())) < 100
+    assert f"| data.differences.8 | {differences[8]} |" in shown(capsys, run, "--task", "A", "--format", "markdown")
+    rows = dict(csv.reader(shown(capsys, run, "--task", "A", "--format", "csv").splitlines()))
+    assert rows["data.differences"] == ", ".join(differences)
+
+
 def test_miniature_data_has_a_table_of_its_own(
     tmp_path: Path, known: dict[str, Benchmark], capsys: pytest.CaptureFixture[str]
 ) -> None:
