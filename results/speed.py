@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, Strict
 
 from flagbench import BadInput, in_one_line, printable
+from flagbench.evidence import is_of_server
 from flagbench.results.migrations import SCHEMA_VERSION, current
 from flagbench.results.record import MACHINE, RunRecord
 from flagbench.results.runs import Run
@@ -285,6 +286,6 @@ def unlike(measured: Speed, record: RunRecord, run: str) -> str:
         return ""
     if not measured.url:
         return "speed.json does not say of which server it is: measure again with flagbench speed"
-    if not any(line.startswith(f"server: {measured.url} (") for line in record.evidence):
+    if not any(is_of_server(line, measured.url) for line in record.evidence):
         return f"speed.json is of the server at {printable(measured.url)}, and {run} of another: measure that one"
     return ""
