@@ -19,7 +19,8 @@ class Flag:
     Attributes:
         field: Name of the field that it sets.
         name: ``--rerank-top-k``.
-        help: What its value is, then its default in brackets.
+        about: What its value is, without the default.
+        shown: The default as help shows it; empty for none.
         default: Value where it is not given.
         metavar: What stands for the value in help; None for the choices, or for a flag without a value.
         parse: From text to value, raising ``argparse.ArgumentTypeError``; None for a flag without a value.
@@ -30,13 +31,19 @@ class Flag:
 
     field: str
     name: str
-    help: str
+    about: str
+    shown: str
     default: Any
     metavar: str | None
     parse: Callable[[str], Any] | None
     choices: Sequence[Any]
     negatable: bool
     selects: bool = False
+
+    @property
+    def help(self) -> str:
+        """What its value is, then its default in brackets."""
+        return self.about + (f" (default {self.shown})" if self.shown else "")
 
 
 def flag(
@@ -100,7 +107,8 @@ def _flag(each: Field[Any]) -> Flag:
     return Flag(
         field=each.name,
         name=declared["name"] or f"--{each.name.replace('_', '-')}",
-        help=declared["help"] + (f" (default {shown})" if shown else ""),
+        about=declared["help"],
+        shown=shown,
         default=each.default,
         metavar=declared["metavar"],
         parse=None if switch or declared["negatable"] else declared["parse"] or str,

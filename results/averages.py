@@ -7,6 +7,8 @@ as one task in the mean over tasks. A part of a task counts as one task does: as
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,6 +45,11 @@ Scores = Mapping[str, Mapping[str, float]]
 
 Parts = Mapping[str, frozenset[Cell]]
 """Splits and subsets of tasks."""
+
+
+def cells_digest(cells: Iterable[Cell]) -> str:
+    """Hash of some splits and subsets, in any order: of a task there can be forty thousand."""
+    return hashlib.sha256(json.dumps(sorted(cells)).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, eq=False)

@@ -129,17 +129,11 @@ def draw_together(several: Sequence[Differences]) -> None:
     Args:
         several: Whose draws are kept until they are gone: ``float64[PERMUTATIONS + RESAMPLES]`` of each.
     """
-    flips, resamples = defaultdict[Hashable, list[Differences]](list), defaultdict[Hashable, list[Differences]](list)
+    flip_together(several)
+    resamples = defaultdict[Hashable, list[Differences]](list)
     for its in several:
-        seed = its.seed if isinstance(its.seed, int) else tuple(its.seed)
-        flips[seed, len(its.moving)].append(its)
         if len(its.of) >= _BCA_FROM:
-            resamples[seed, len(its.of)].append(its)
-    for alike in flips.values():
-        if len(alike) > 1:
-            sums = flipped_sums(np.stack([its.moving for its in alike], axis=1), seed=alike[0].seed)
-            for its, flipped in zip(alike, np.ascontiguousarray(sums.T), strict=True):
-                its.flipped = flipped
+            resamples[_seed_of(its), len(its.of)].append(its)
     for alike in resamples.values():
         if len(alike) > 1:
             means = resampled_together([its.of for its in alike], seed=alike[0].seed)
@@ -147,16 +141,68 @@ def draw_together(several: Sequence[Differences]) -> None:
                 its.resampled = resampled
 
 
+def flip_together(several: Sequence[Differences]) -> None:
+    """The same of the draws of signs alone.
+
+    Args:
+        several: See ``draw_together``.
+    """
+    flips = defaultdict[Hashable, list[Differences]](list)
+    for its in several:
+        flips[_seed_of(its), len(its.moving)].append(its)
+    for alike in flips.values():
+        if len(alike) > 1:
+            sums = flipped_sums(np.stack([its.moving for its in alike], axis=1), seed=alike[0].seed)
+            for its, flipped in zip(alike, np.ascontiguousarray(sums.T), strict=True):
+                its.flipped = flipped
+
+
+def _seed_of(its: Differences) -> Hashable:
+    return its.seed if isinstance(its.seed, int) else tuple(its.seed)
+
+
+class Flips:
+    """The sign-flip test of the weighted sum of the differences of several tasks, added one by one and not kept."""
+
+    def __init__(self) -> None:
+        self.difference = 0.0
+        self.moving = 0
+        self._size = 0.0
+        self._flipped: NDArray[np.float64] | float = 0.0
+        self._few: list[NDArray[np.float64]] = []
+
+    def add(self, its: Differences, weight: float = 1.0) -> None:
+        """Add a task.
+
+        Args:
+            its: Its differences.
+            weight: Of the task.
+        """
+        moving = weight * its.moving
+        self.difference += weight * its.of.mean
+        self._size += float(np.abs(moving).sum())
+        self.moving += len(moving)
+        if self.moving <= EXACT_UP_TO:
+            self._few.append(moving)
+        self._flipped = self._flipped + weight * its.flipped
+
+    def test(self) -> SignFlip:
+        """The test of the sum: of few clusters over all patterns, else with the patterns drawn."""
+        if self.moving <= EXACT_UP_TO:
+            return sign_flip_test(np.concatenate([*self._few, np.zeros(1)]))
+        far = abs(self.difference) - ROUNDING * self._size
+        as_far = int((np.abs(self._flipped) >= far).sum())
+        return SignFlip((1 + as_far) / (1 + PERMUTATIONS), PERMUTATIONS, False)
+
+
 class Strata:
     """The weighted sum of the differences of several tasks, which are added one by one and not kept."""
 
     def __init__(self) -> None:
-        self._items = self._better = self._worse = self._clusters = self._moving = 0
-        self._difference = self._size = 0.0
-        self._flipped: NDArray[np.float64] | float = 0.0
+        self._items = self._better = self._worse = self._clusters = 0
+        self._flips = Flips()
         self._resampled: NDArray[np.float64] | float = 0.0
         self._jackknifed: list[NDArray[np.float64]] = []
-        self._few: list[NDArray[np.float64]] = []
         self._squares: list[float] = []
         self._freedoms: list[float] = []
         self._fewest: float = math.inf
@@ -168,16 +214,11 @@ class Strata:
             its: Its differences.
             weight: Of the task.
         """
-        of, moving = its.of, weight * its.moving
+        of = its.of
         self._items += of.items
         self._better, self._worse = self._better + its.better, self._worse + its.worse
         self._clusters += len(of)
-        self._difference += weight * of.mean
-        self._size += float(np.abs(moving).sum())
-        self._moving += len(moving)
-        if self._moving <= EXACT_UP_TO:
-            self._few.append(moving)
-        self._flipped = self._flipped + weight * its.flipped
+        self._flips.add(its, weight)
         self._fewest = min(self._fewest, len(of))
         if self._fewest >= _BCA_FROM:
             self._resampled = self._resampled + weight * its.resampled
@@ -188,19 +229,19 @@ class Strata:
 
     def result(self) -> Paired:
         """The verdict on what was added: one task or more."""
-        test, freedom, error = self._test(), None, None
+        test, difference, freedom, error = self._flips.test(), self._flips.difference, None, None
         low: float | None = None
         high: float | None = None
         name: Literal["BCa", "Student", ""] = ""
         if self._fewest > 1:
             error, freedom = math.sqrt(sum(self._squares)), welch(self._squares, self._freedoms)
             if self._fewest >= _BCA_FROM and isinstance(self._resampled, np.ndarray):
-                name, (low, high) = "BCa", bca_interval(self._difference, self._resampled, self._jackknifed)
+                name, (low, high) = "BCa", bca_interval(difference, self._resampled, self._jackknifed)
             else:
-                name, (low, high) = "Student", student_interval(self._difference, error, freedom)
+                name, (low, high) = "Student", student_interval(difference, error, freedom)
         return Paired(
             queries=self._items,
-            difference=self._difference,
+            difference=difference,
             low=low,
             high=high,
             p=test.p,
@@ -210,20 +251,12 @@ class Strata:
             same=self._items - self._better - self._worse,
             worse=self._worse,
             clusters=self._clusters,
-            moving=self._moving,
+            moving=self._flips.moving,
             error=error,
             freedom=freedom if freedom is not None and math.isfinite(freedom) else None,
             interval=name,
-            smallest_p=smallest_p(self._moving),
+            smallest_p=smallest_p(self._flips.moving),
         )
-
-    def _test(self) -> SignFlip:
-        """The sign-flip test of the sum: of few clusters over all patterns, else with the patterns drawn."""
-        if self._moving <= EXACT_UP_TO:
-            return sign_flip_test(np.concatenate([*self._few, np.zeros(1)]))
-        far = abs(self._difference) - ROUNDING * self._size
-        as_far = int((np.abs(self._flipped) >= far).sum())
-        return SignFlip((1 + as_far) / (1 + PERMUTATIONS), PERMUTATIONS, False)
 
 
 def paired(

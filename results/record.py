@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 from flagbench.files import parse_json
 from flagbench.results.averages import score_of
+from flagbench.results.definition import Definition, check_definition
 from flagbench.results.interning import Interned
 from flagbench.results.migrations import RUN, SCHEMA_VERSION, current
 from flagbench.results.shapes import (
@@ -221,6 +222,8 @@ class RunRecord:
         revision: Commit or hash of files.
         spec: Effective model settings.
         reranker: Settings of the reranker behind the model, None for none.
+        definition: The benchmark's title and averages, where looking them up takes long; None where it does not, and
+            in records of before.
         evidence: Where each setting came from.
         environment: Versions, machine, device, threads.
         tasks: Records by task name.
@@ -237,6 +240,7 @@ class RunRecord:
     environment: Mapping[str, Any]
     tasks: Mapping[str, TaskRecord]
     reranker: Mapping[str, Any] | None = None
+    definition: Definition | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -280,6 +284,8 @@ class RunRecord:
         """
         data = current(text, RUN)
         check_shape(cls, data)
+        if data.get("definition"):
+            check_definition(data["definition"])
         interned = interned or Interned()
         tasks = {}
         for name, record in data.pop("tasks").items():

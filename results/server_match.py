@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flagbench import UNTOLD, BadInput, printable
+from flagbench.evidence import is_of_model
 from flagbench.files import as_number, read_json
 from flagbench.paths import check_there
 from flagbench.results.compare.settings import word
@@ -76,11 +77,6 @@ class Served:
     interface: str
     model: str
     revision: str
-
-    @property
-    def line(self) -> str:
-        """The beginning of the line of evidence that a run of this model has."""
-        return f"server: {self.url} ({self.interface}), model {self.model} there"
 
 
 @dataclass(frozen=True)
@@ -152,8 +148,8 @@ def outdated(report: ServerMatch, record: RunRecord) -> str:
                 "run it again with this checkpoint"
             )
         return _other_settings(other_setting(report.settings, record.spec, but=_NO_MATTER))
-    line, served = report.served.line, report.served
-    if not any(each == line or each.startswith(f"{line},") for each in record.evidence):
+    served = report.served
+    if not any(is_of_model(line, served.url, served.interface, served.model) for line in record.evidence):
         return (
             f"the report of flagbench match is of {served.model} at {served.url}, and this run of another server or "
             "model: run it again with that one"

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, Strict
 
 from flagbench import BadInput, in_one_line, printable
+from flagbench.evidence import is_of_server
 from flagbench.results.migrations import SCHEMA_VERSION, current
 from flagbench.results.record import MACHINE, RunRecord
 from flagbench.results.runs import Run
@@ -27,7 +28,8 @@ _NO_MATTER = frozenset({"name", "licence", "similarity", "query_mix", "retrieval
 """Settings of a model that name it, or rank its vectors, which costs it nothing."""
 
 Loop = Literal["closed", "open"]
-Positive = Annotated[float, Strict(), Field(allow_inf_nan=False, ge=0, le=1e12)]
+Amount = Annotated[float, Strict(), Field(allow_inf_nan=False, ge=0, le=1e12)]
+"""Seconds, bytes, texts a second: of what was measured, or 0 of nothing."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,9 @@ class Estimate:
 
     __pydantic_config__ = CLOSED
 
-    value: Positive
-    low: Positive
-    high: Positive
+    value: Amount
+    low: Amount
+    high: Amount
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Level:
 
     concurrency: Count
     batch: Count
-    rate: Positive | None
+    rate: Amount | None
     requests: Count
     failed: Count
     retries: Count
@@ -74,7 +76,7 @@ class Level:
     p99: Estimate
     texts_per_second: Estimate
     units_per_second: Estimate
-    processors: Positive
+    processors: Amount
     failure: Text = ""
 
 
@@ -101,8 +103,8 @@ class Texts:
     asked: Count
     drawn: Count
     unit: Literal["tokens", "characters"]
-    median: Positive
-    p95: Positive
+    median: Amount
+    p95: Amount
     longest: Count
     cut: Count = 0
 
@@ -160,7 +162,7 @@ class Speed:
     memory: Memory
     served: Truth
     environment: Mapping[str, Any]
-    other_load: Positive | None
+    other_load: Amount | None
     finished: Text
     url: Text = ""
     schema_version: int = SCHEMA_VERSION
@@ -285,6 +287,6 @@ def unlike(measured: Speed, record: RunRecord, run: str) -> str:
         return ""
     if not measured.url:
         return "speed.json does not say of which server it is: measure again with flagbench speed"
-    if not any(line.startswith(f"server: {measured.url} (") for line in record.evidence):
+    if not any(is_of_server(line, measured.url) for line in record.evidence):
         return f"speed.json is of the server at {printable(measured.url)}, and {run} of another: measure that one"
     return ""

@@ -170,14 +170,17 @@ def smallest_p(items: int, *, permutations: int = PERMUTATIONS) -> float:
     return min(1.0, 2.0 ** (1 - items)) if items <= EXACT_UP_TO else 1 / (1 + permutations)
 
 
-def bootstrap_means(values: ArrayLike, *, resamples: int = RESAMPLES, seed: Seed = 0) -> NDArray[np.float64]:
-    """Means of several systems over the same resampled queries.
+def bootstrap_means(
+    values: ArrayLike, *, sizes: ArrayLike | None = None, resamples: int = RESAMPLES, seed: Seed = 0
+) -> NDArray[np.float64]:
+    """Means of several systems over the same resampled queries, or the queries of resampled clusters.
 
     As every system has the queries of one draw, the differences of its means to another's are the means of resampled
     differences.
 
     Args:
-        values: ``[systems, n]``, in the same order of queries.
+        values: ``[systems, n]``, in the same order of queries; with ``sizes`` their sums in each cluster.
+        sizes: ``[n]``, the number of queries in each cluster; None where each query is one of its own.
         resamples: How many draws.
         seed: Of the draws.
 
@@ -200,7 +203,8 @@ def bootstrap_means(values: ArrayLike, *, resamples: int = RESAMPLES, seed: Seed
         count = min(rows, resamples - begin)
         drawn = rng.integers(n, size=(count, n)) + n * np.arange(count)[:, None]
         times = np.bincount(drawn.ravel(), minlength=count * n).reshape(count, n).astype(np.float64)
-        means[:, begin : begin + count] = given @ times.T / n
+        queries = n if sizes is None else times @ np.asarray(sizes, dtype=np.float64)
+        means[:, begin : begin + count] = given @ times.T / queries
     return means
 
 

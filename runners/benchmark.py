@@ -134,6 +134,7 @@ class Benchmark(ABC):
         profiles: How much of each task's data it can evaluate.
         examples: Command lines for ``--help``; empty for general ones.
         counted: What its volume counts, as the heading of a column.
+        recorded: Whether runs record its title and averages, as looking them up takes long.
     """
 
     name: str
@@ -145,6 +146,7 @@ class Benchmark(ABC):
     profiles: Sequence[Profile] = ("full",)
     examples: Sequence[str] = ()
     counted: str = "texts"
+    recorded: bool = False
 
     @abstractmethod
     def tasks(self) -> tuple[Task, ...]:
@@ -214,9 +216,7 @@ class Benchmark(ABC):
         return options
 
     def former_task_options(self, task: Task, options: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """What an earlier version gave as ``task_options`` where the score is the same, so that its results stand;
-        None where that is nothing else.
-        """
+        """The ``task_options`` of an earlier version whose results stand; None, the default, where none differ."""
         return None
 
     def outputs(self, task: Task, model: ModelSpec, reranker: ModelSpec | None) -> tuple[str, ...]:

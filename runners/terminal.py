@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import IO, TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ WIDE = 180
 """Columns for tables of tasks, where the output is not a terminal."""
 
 _WIDTH_WITHOUT_TERMINAL = 140
+
+_DIGITS = 6
+"""No width has as many."""
 
 
 def encodable(text: str) -> str:
@@ -30,15 +34,22 @@ def console(
     Args:
         stderr: For the error stream.
         file: What is written instead of a stream.
-        width: In columns, where the output is not a terminal, which has its own.
+        width: In columns, where the output is neither a terminal, which has its own, nor a stream for which $COLUMNS
+            says it.
         text: What is written is a text of its own, without colours, whatever the environment says of terminals.
     """
     # In a notebook rich would show in the cell, too, what is printed to a file.
     forced = False if text else None
     made: Console = _printing()(stderr=stderr, file=file, highlight=False, force_jupyter=False, force_terminal=forced)
     if not made.is_terminal:
-        made.width = width
+        made.width = width if file is not None else _columns() or width
     return made
+
+
+def _columns() -> int:
+    """What the environment says of the width of streams; 0 where that is nothing, or no width."""
+    said = os.environ.get("COLUMNS", "")
+    return int(said) if said.isdecimal() and len(said) < _DIGITS else 0
 
 
 def say(console: Console, *lines: str) -> None:

@@ -13,6 +13,7 @@ from flagbench.runners.garbage import uncollected
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ.pop("COLUMNS", None)  # tables are as wide as it says
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers, and the processes that they start, share the processor among them: threads of one are in another's way.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from flagbench import UNTOLD, BadInput
+from flagbench.evidence import server_line
 from flagbench.models.contract import Tokens
 from flagbench.models.loading.matryoshka import within
 from flagbench.models.loading.overrides import Overrides, override
@@ -194,7 +195,7 @@ def served_model(name: str, address: Address, overrides: Overrides, *, as_rerank
     if retrieval not in ("dense", "sparse"):
         raise BadInput(f"--retrieval {retrieval} needs several parts of one embedding, and a server gives one: drop it")
     evidence: tuple[str, ...] = (
-        f"server: {url} ({address.kind}), model {asked} there"
+        server_line(url, address.kind, asked)
         + (f", weights in {info.dtype}" if info.dtype else "")
         + (f", {UNANSWERED}" if said_of_itself is None else ""),
         f"settings: {known}",

@@ -52,8 +52,7 @@ def best_first(runs: Sequence[Run], benchmarks: Mapping[str, Benchmark]) -> list
     drawn = drawn_of(runs, benchmarks, by_query=False)
     if not is_series(drawn, runs) or drawn.best is None:
         return list(runs)
-    points = (point.run for curve in drawn.curves[0].measures[0].curves for point in curve.points)
-    order = dict.fromkeys([drawn.best, *(at for at in points if at is not None)])
+    order = dict.fromkeys([drawn.best, *drawn.curves[0].series.order])
     return [runs[at] for at in order]
 
 

@@ -64,6 +64,14 @@ class Series:
     other: Axis | None
     places: Mapping[int, tuple[Value, Value | None]]
 
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Places of the runs along the axis, those of a curve after those of the one before it."""
+        others = self.other.values if self.other else (None,)
+        along = {(value, other): at for at, (value, other) in self.places.items()}
+        found = (along.get((value, other)) for other in others for value in self.axis.values)
+        return tuple(at for at in found if at is not None)
+
 
 @dataclass(frozen=True)
 class Layout:

@@ -14,6 +14,9 @@ from flagbench.results.series.flips import sign_flip_ps
 from flagbench.results.series.scores import Scores
 from flagbench.results.statistics import holm, interval_of, smallest_p
 
+_TOGETHER = 32
+"""Runs whose draws are in memory at once: 5 MB."""
+
 
 @dataclass(frozen=True)
 class Against:
@@ -79,7 +82,7 @@ def choose(scores: Scores, order: Sequence[int], means: Means) -> Choice:
     others = [at for at in scored if at != best and at in means] if best in means else []
     tests = _tests(scores, best, others, means)
     too_few = ""
-    if tests and smallest_p(scores.items) * len(tests) > ALPHA:
+    if tests and smallest_p(scores.clusters) * len(tests) > ALPHA:
         items = counted(scores.items, "item")
         too_few = f"over {items} no difference of {counted(len(tests), 'test')} could be significant"
     smallest, why = _smallest(scores, scored, best, tests, too_few)
@@ -89,8 +92,9 @@ def choose(scores: Scores, order: Sequence[int], means: Means) -> Choice:
 def _tests(scores: Scores, best: int, others: Sequence[int], means: Means) -> dict[int, Against]:
     if not others:
         return {}
-    seed = scores.strata[0].seed
-    ps = sign_flip_ps([scores.differences(best, at) for at in others], seed=seed)
+    ps: list[float] = []
+    for begin in range(0, len(others), _TOGETHER):
+        ps += sign_flip_ps(scores.differences(best, others[begin : begin + _TOGETHER]))
     tests: dict[int, Against] = {}
     for at, p, adjusted in zip(others, ps, holm(ps).tolist(), strict=True):
         delta = scores.scores[at] - scores.scores[best]

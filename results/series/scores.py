@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from flagbench import first_few, printable
 from flagbench.results.averages import Cell, Slice, Weights, alike, average, lacking, scores_in, shares
 from flagbench.results.figures import PERCENT, joint_scale, of_one_scale, scale_of
+from flagbench.results.intervals import Clusters
+from flagbench.results.paired import Differences
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run, difference, other_queries, shared_metric
 from flagbench.results.statistics import bootstrap_means
@@ -29,11 +31,13 @@ class Stratum:
         rows: ``float64[n]`` by place of the run, in the same order of items.
         weight: Of the task in the score.
         seed: Of its draws.
+        clusters: Cluster of each item, in the order of items; None where each is one of its own.
     """
 
     rows: Mapping[int, NDArray[np.float64]]
     weight: float
     seed: tuple[int, int]
+    clusters: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,31 +75,38 @@ class Scores:
         """How many items its values are of."""
         return sum(len(next(iter(each.rows.values()))) for each in self.strata if each.rows)
 
+    @property
+    def clusters(self) -> int:
+        """The same of clusters of items."""
+        return self.items if not any(each.clusters for each in self.strata) else sum(map(_clusters_in, self.strata))
+
     def untested(self, first: int, second: int) -> str:
         """Why two runs with scores have no test."""
         return self.unkept.get(first) or self.unkept.get(second) or "nothing was tested"
 
     def means(self) -> dict[int, NDArray[np.float64]]:
-        """Scores over resampled items, the same ones for all runs and drawn task by task: ``float64[resamples]`` by
-        place of the run, of those whose values are known.
+        """Scores over resampled items, or clusters of them, the same ones for all runs and drawn task by task:
+        ``float64[resamples]`` by place of the run, of those whose values are known.
         """
         runs = self.valued
         if not runs:
             return {}
         total: NDArray[np.float64] | float = 0.0
         for each in self.strata:
-            total = total + each.weight * bootstrap_means([each.rows[at] for at in runs], seed=each.seed)
+            summed = [Clusters.of(each.rows[at], each.clusters) for at in runs]
+            totals, sizes = [its.totals for its in summed], summed[0].sizes if each.clusters else None
+            total = total + each.weight * bootstrap_means(totals, sizes=sizes, seed=each.seed)
         return dict(zip(runs, np.asarray(total), strict=True))
 
-    def differences(self, first: int, second: int) -> NDArray[np.float64]:
-        """Values of the second run less those of the first, scaled so that their mean is the difference of scores."""
-        items = self.items
-        return np.concatenate(
-            [
-                (each.rows[second] - each.rows[first]) * (each.weight * items / len(each.rows[first]))
-                for each in self.strata
-            ]
-        )
+    def differences(self, first: int, others: Sequence[int]) -> Iterator[tuple[list[Differences], float]]:
+        """The differences of other runs to the first on each task, and the weight of the task."""
+        for each in self.strata:
+            rows, clusters, seed = each.rows, each.clusters, each.seed
+            yield [Differences(rows[first], rows[at], clusters=clusters, seed=seed) for at in others], each.weight
+
+
+def _clusters_in(stratum: Stratum) -> int:
+    return len({*stratum.clusters}) if stratum.clusters else len(next(iter(stratum.rows.values()), ()))
 
 
 def task_scores(task: str, runs: Mapping[int, Run], *, seed: int, by_query: bool) -> Scores | None:
@@ -123,8 +134,8 @@ def task_scores(task: str, runs: Mapping[int, Run], *, seed: int, by_query: bool
     first, unlike = _comparable(whole, values)
     gaps |= unlike
     whole = {at: record for at, record in whole.items() if at not in unlike}
-    rows, unkept = _rows(first, whole, values) if by_query else ({}, {})
-    stratum = Stratum(rows, 1.0, (seed, zlib.crc32(task.encode("utf-8", "surrogatepass"))))
+    rows, unkept, clusters = _rows(first, whole, values) if by_query else ({}, {}, None)
+    stratum = Stratum(rows, 1.0, (seed, zlib.crc32(task.encode("utf-8", "surrogatepass"))), clusters)
     return Scores(
         label=task,
         kind=whole[first].kind,
@@ -174,12 +185,15 @@ def _rows(
     records: Mapping[int, TaskRecord],
     values: Mapping[int, Values | None],
     parts: Mapping[Cell, float] | None = None,
-) -> tuple[dict[int, NDArray[np.float64]], dict[int, str]]:
-    """The values of each run in one order of items, and why a run has none; ``parts`` are their shares."""
+) -> tuple[dict[int, NDArray[np.float64]], dict[int, str], list[str] | None]:
+    """The values of each run in one order of items, why a run has none, and the clusters of the items; ``parts`` are
+    their shares.
+    """
     rows: dict[int, NDArray[np.float64]] = {}
     unkept: dict[int, str] = {}
     order: list[str] = []
     metric: str | None = None
+    clusters: list[str] | None = None
     base = first
     for at in (first, *(each for each in records if each != first)):
         its = values[at]
@@ -199,7 +213,8 @@ def _rows(
             unkept[at] = "its values are of other items"
             continue
         rows[at] = np.array([known[id_] for id_ in order], dtype=np.float64)
-    return rows, unkept
+        clusters = clusters or its.clusters_of(order, shared)
+    return rows, unkept, clusters
 
 
 def averages_of(
@@ -305,8 +320,8 @@ def _stratum(task: Scores, of: Weights, runs: Mapping[int, Run]) -> Stratum:
     (stratum,) = task.strata
     records = {at: runs[at].record.tasks[task.label] for at in stratum.rows}
     first = next(iter(records))
-    rows = stratum.rows
+    rows, clusters = stratum.rows, stratum.clusters
     if (of_parts := shares(of, task.label, records[first].scores)) is not None:
         values = {at: runs[at].values(task.label) for at in records}
-        rows, _ = _rows(first, records, values, of_parts)
-    return Stratum(rows, of[task.label], stratum.seed)
+        rows, _, clusters = _rows(first, records, values, of_parts)
+    return Stratum(rows, of[task.label], stratum.seed, clusters)

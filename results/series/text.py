@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+WORSE = "‡"
+"""Of a point that is significantly worse than the best of its curve: another family of tests than that of ``†``, which
+stands for all runs and tasks side by side.
+"""
+
 _HEAD = (
     *("axis", "value", "second_axis", "second_value", "task", "type", "main_score", "run", "model", "revision"),
     *("score", "low", "high", "items", "bytes_per_million_passages", "difference", "difference_low"),
@@ -177,7 +182,7 @@ def _interval(point: Point, measure: Measure) -> str:
 
 def _difference(point: Point, measure: Measure) -> str:
     test = point.against
-    return "" if test is None else measure.scale.gain(test.difference) + ("†" if test.worse else "")
+    return "" if test is None else measure.scale.gain(test.difference) + (WORSE if test.worse else "")
 
 
 def _lines(curves: Curves) -> tuple[str, list[str], list[list[str]]]:
@@ -255,10 +260,11 @@ def _notes(drawn: Drawn, runs: Sequence[Run]) -> list[str]:
     if drawn.curves and drawn.by_query:
         names = ", ".join(dict.fromkeys(curves.series.axis.name for curves in drawn.curves))
         notes.append(
-            f"smallest: the smallest setting ({names}) whose score is not significantly lower than the best; †: it is, "
-            f"p (Holm) at most {ALPHA} by two-sided sign flips ({PERMUTATIONS:,} drawn, or all), Holm's correction for "
-            f"the points of a curve, seed {drawn.seed}; interval: bootstrap, {RESAMPLES:,} resamples, each of the same "
-            "items for all points"
+            f"smallest: the smallest setting ({names}) whose score is not significantly lower than the best; {WORSE}: "
+            f"it is, p (Holm) at most {ALPHA} by two-sided sign flips ({PERMUTATIONS:,} drawn, or all), Holm's "
+            "correction for the points of a curve on one score († corrects for all runs and tasks side by side, so "
+            f"that a difference may have {WORSE} alone), seed {drawn.seed}; interval: bootstrap, {RESAMPLES:,} "
+            "resamples, each of the same items for all points"
         )
     notes += [line for curves in drawn.curves if (line := _cheapest(curves))]
     inconclusive: dict[str, dict[str, None]] = {}

@@ -18,8 +18,6 @@ from flagbench.runners.arguments import add_accept_counts, add_examples, add_run
 from flagbench.runners.commands.compare import seed
 from flagbench.runners.commands.outputs import attempt, written
 from flagbench.runners.commands.published import published_table
-from flagbench.runners.commands.report import facts_of
-from flagbench.runners.registry import find_benchmark
 from flagbench.runners.terminal import console, encodable, say
 
 if TYPE_CHECKING:
@@ -309,9 +307,10 @@ def _matched(rules: Rules, file: Path | None, candidate: Run) -> ServerMatch | N
 def _means(runs: Sequence[Run]) -> Means:
     """The averages of the benchmark that runs are of; none where that is not known here, so that its runs compare."""
     from flagbench.results.gate.means import Means, means_of
+    from flagbench.runners.facts import facts_for
 
     try:
-        facts = facts_of(find_benchmark(runs[-1].record.benchmark))
+        facts = facts_for(runs[-1].record.benchmark, [run.record for run in runs])
     except UnknownName:
         return Means()
     return means_of(runs, facts.averages_of, facts.takes)

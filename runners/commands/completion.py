@@ -73,12 +73,14 @@ def complete(parser: Parser) -> None:
 
 
 def _words(line: str, point: str) -> list[str]:
-    """The words of a line up to the cursor; of one with an open quote those before it."""
-    line = line[: int(point)] if point.isdecimal() else line
+    """The words of a line before the one at the cursor: that is not typed to its end, and names nothing yet. To look
+    the beginning of a benchmark's name up among mteb's would take seconds.
+    """
+    line = (line[: int(point)] if point.isdecimal() else line) + "x"  # of the word at the cursor, or alone that word
     for end in ("", "'", '"'):
         with suppress(ValueError):
-            return shlex.split(line + end)
-    return line.split()
+            return shlex.split(line + end)[:-1]
+    return line.split()[:-1]
 
 
 def _prepare_inner(parser: Parser, words: Sequence[str]) -> None:
@@ -97,7 +99,7 @@ def _prepare(command: Parser, arguments: Sequence[str]) -> None:
     try:
         find_benchmark(benchmark)
         command.fill_for(known)
-    except FlagbenchError:  # the name is not typed to its end, or is wrong
+    except FlagbenchError:  # the name is wrong
         benchmark = DEFAULT
         command.fill_for([])
     values: dict[str, Callable[..., Iterable[str]]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _HEADINGS = ("task", "type", "score", "note")
 _EMPTY = ("", "None", "{}")
+_LONGEST = 100
+"""Characters of a list that people can read in one line."""
 _RUN_HEADINGS = ("model", "revision", "benchmark", "tasks", "finished", "folder")
 
 
@@ -83,8 +86,8 @@ def _log(runs: Sequence[Run], targets: Sequence[Target]) -> None:
 
 
 def _list(runs: Sequence[Run], format_: str) -> None:
-    """Print which runs there are, the one that finished last first."""
-    rows = sorted((_cells(run) for run in runs), key=lambda row: str(row[4]), reverse=True)
+    """Print which runs there are, in order."""
+    rows = [_cells(run) for run in _ordered(runs)]
     if format_ == "json":
         import json
 
@@ -101,6 +104,20 @@ def _list(runs: Sequence[Run], format_: str) -> None:
     for part in _listed(cells, out.width):
         out.print(part, soft_wrap=not hasattr(part, "columns"))
     say(out, f"then: flagbench show {shlex.quote(texts[0][5])}")
+
+
+def _ordered(runs: Sequence[Run]) -> list[Run]:
+    """The run that finished last first; those of a series are together and along its axis, as curves have them."""
+    from flagbench.results.series.axes import find_series
+
+    together = [series.order for series in find_series(runs).series]
+    alone = [(at,) for at in range(len(runs)) if not any(at in order for order in together)]
+    groups = sorted([*together, *alone], key=lambda group: max(_finished(runs[at]) for at in group), reverse=True)
+    return [runs[at] for group in groups for at in group]
+
+
+def _finished(run: Run) -> str:
+    return max((task.finished or "" for task in run.record.tasks.values()), default="")
 
 
 def _listed(rows: Sequence[Sequence[str]], width: int) -> list[Table | Text]:
@@ -126,8 +143,7 @@ def _listed(rows: Sequence[Sequence[str]], width: int) -> list[Table | Text]:
 
 def _cells(run: Run) -> tuple[str, str, str, int, str, str]:
     record = run.record
-    finished = max((task.finished or "" for task in record.tasks.values()), default="")
-    return record.model, record.revision, record.benchmark, len(record.tasks), finished, str(run.folder)
+    return record.model, record.revision, record.benchmark, len(record.tasks), _finished(run), str(run.folder)
 
 
 Shown = tuple["list[Row]", "list[Row]", str]
@@ -234,10 +250,11 @@ def _show_task(record: TaskRecord, format_: str) -> None:
     if format_ == "json":
         sys.stdout.write(encodable(json.dumps(values, ensure_ascii=False, indent=2) + "\n"))
         return
-    lines = [("score", scale_of(record.main_score).figure(record.score)), *_leaves(values)]
+    score = ("score", scale_of(record.main_score).figure(record.score))
     if format_ == "csv":
-        sys.stdout.write(encodable(_csv(("value of", "is"), lines)))
+        sys.stdout.write(encodable(_csv(("value of", "is"), [score, *_leaves(values)])))
         return
+    lines = [score, *_leaves(values, longest=_LONGEST)]
     lines = [(key, _for_people(key, value)) for key, value in lines if value not in _EMPTY]
     if format_ == "table":
         width = max(len(key) for key, _ in lines)
@@ -250,13 +267,26 @@ def _for_people(key: str, value: str) -> str:
     return f"{float(value):.3f}" if key.startswith("seconds.") else value
 
 
-def _leaves(value: Any, path: str = "") -> list[tuple[str, str]]:
-    """Each value of nested objects and lists with its place."""
+def _leaves(value: Any, path: str = "", *, longest: float = math.inf) -> list[tuple[str, str]]:
+    """Each value of nested objects and lists with its place.
+
+    Args:
+        value: Plain values.
+        path: Their place.
+        longest: Characters of a list in one line; what is in a longer one has a line each.
+    """
     if isinstance(value, Mapping) and value:
-        return [leaf for key, item in value.items() for leaf in _leaves(item, f"{path}.{key}" if path else str(key))]
-    if isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
-        return [leaf for number, item in enumerate(value) for leaf in _leaves(item, f"{path}.{number}")]
-    return [(path, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))]
+        return [
+            leaf
+            for key, item in value.items()
+            for leaf in _leaves(item, f"{path}.{key}" if path else str(key), longest=longest)
+        ]
+    if not isinstance(value, list | tuple):
+        return [(path, str(value))]
+    line = ", ".join(map(str, value))
+    if len(line) <= longest and not any(isinstance(item, Mapping) for item in value):
+        return [(path, line)]
+    return [leaf for number, item in enumerate(value) for leaf in _leaves(item, f"{path}.{number}", longest=longest)]
 
 
 def _json(run: Run, rows: Sequence[Row]) -> str:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from flagbench.results.page.benchmark import Benchmark
     from flagbench.results.readable import Unreadable
     from flagbench.results.runs import Run
-    from flagbench.runners.benchmark import Benchmark as Registered
 
 _HOST = "127.0.0.1"
 _PORT = 8808
@@ -125,27 +124,18 @@ def benchmarks(runs: Iterable[Run] = ()) -> dict[str, Benchmark]:
         runs: Those on the page: they may be of benchmarks within others.
     """
     from flagbench.runners.commands.selection import warn
-    from flagbench.runners.registry import find_benchmark, registered
+    from flagbench.runners.facts import facts_for, facts_of
+    from flagbench.runners.registry import registered
 
     found = registered()
     warn(found.faults)
     known = {name: facts_of(each) for name, each in found.benchmarks.items()}
-    for name in dict.fromkeys(run.record.benchmark for run in runs):
+    records = [run.record for run in runs]
+    for name in dict.fromkeys(record.benchmark for record in records):
         if name not in known:
             with contextlib.suppress(BadInput):  # of a package that is not installed here
-                known[name] = facts_of(find_benchmark(name))
+                known[name] = facts_for(name, records)
     return known
-
-
-def facts_of(benchmark: Registered) -> Benchmark:
-    """The facts about one benchmark that a page needs."""
-    from flagbench.results.page.benchmark import Benchmark
-    from flagbench.runners.request import RunRequest
-
-    requests = (RunRequest(model="", benchmark=benchmark.name, mini=mini) for mini in (False, True))
-    whole, mini = map(benchmark.averages, requests)
-    folder = benchmark.mini_data()
-    return Benchmark(benchmark.title, whole, mini, folder.parts[-2:] if folder else (), benchmark.parts())
 
 
 def _loopback(host: str) -> bool:

@@ -95,7 +95,7 @@ def add_speed(parser: Parser, arguments: Sequence[str]) -> None:
         group = parser.add_argument_group("embedders and rerankers behind a server (docs/served.md)")
         for each in flags_of(ServedOptions):
             if each.field == "reply_size":
-                each = replace(each, help=each.help.replace("64MiB", "2MiB for each text of a request, up to 64MiB"))
+                each = replace(each, shown=f"{_REPLY // MIB}MiB for each text of a request, up to {each.shown}")
             if each.field not in _NOT_MEASURED:
                 add_flag(group, each)
     add_benchmark_flags(parser, arguments, benchmark)

@@ -28,6 +28,7 @@ from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.encoding.notes import VectorNotes
 from flagbench.runners.encoding.probes import Probes, check_probes, check_still
+from flagbench.runners.facts import facts_of
 from flagbench.runners.garbage import uncollected
 from flagbench.runners.progress import Progress
 from flagbench.runners.rankings.model import RankedModel
@@ -90,6 +91,7 @@ class _Engine:
             evidence=tuple(map(encodable, (*plan.model.evidence, *probes))),
             environment=describe(plan.devices),
             tasks={},
+            definition=facts_of(plan.benchmark).definition() if plan.benchmark.recorded else None,
         )
         record = replace(earlier or new, tasks=self._tasks_before(earlier))
         done: list[TaskRecord] = []

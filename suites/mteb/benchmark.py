@@ -207,6 +207,7 @@ class _Named(_Mteb):
     """A benchmark that is made of tasks of mteb."""
 
     commands = MappingProxyType({})
+    recorded = True
     has_tasks_of_its_own = True
 
     def __init__(self, definition: Definition) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -100,6 +100,7 @@ def test_the_default_of_a_flag_is_said_where_it_is_one(default: object, shown: s
 
     (made,) = flags_of(Owner)
     assert (made.help, made.default, made.field, made.name) == (help_, default, "one", "--one")
+    assert replace(made, shown=f"as {made.shown}, or less").help == f"what it is (default as {made.shown}, or less)"
 
 
 def test_a_flag_that_is_applied_and_forgotten_makes_no_difference() -> None:

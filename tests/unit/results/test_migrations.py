@@ -114,6 +114,7 @@ def test_a_run_of_version_1_keeps_all_it_said(model: str) -> None:
     (run,) = find_runs(path)
     read = json.loads(run.record.to_json())
     assert read.pop("schema_version") == SCHEMA_VERSION
+    assert read.pop("definition") is None
     for task in read["tasks"].values():
         assert task.pop("sample") is None
         assert task.pop("later_error") == ""

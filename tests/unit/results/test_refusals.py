@@ -58,6 +58,14 @@ def test_a_damaged_record_is_left_out_or_made_again(tmp_path: Path) -> None:
     )
     values.unlink()
     assert said(lambda: run.values("A")) == f"{values} cannot be read (No such file or directory): evaluate A again"
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    definition = {"title": "", "averages": {}, "miniature": None, "parts": {}}
+    for averages, fault in (
+        ({"One": ["Two"], "Two": ["One"]}, "the average One is made of Two, which has to come before it"),
+        ({"One": []}, "at definition.averages.One: list should have at least 1 item after validation, not 0"),
+    ):
+        path.write_text(json.dumps(whole | {"definition": definition | {"averages": averages}}), encoding="utf-8")
+        assert fault in said(lambda: find_runs(folder))
     path.write_text("[]", encoding="utf-8")
     assert said(lambda: find_runs(folder)) == (
         f"{path} is not a run.json that can be read (it holds no JSON object); leave it out, or run again"

@@ -13,6 +13,7 @@ import pytest
 
 from flagbench import BadInput
 from flagbench.results.data_state import DataState
+from flagbench.results.definition import Definition
 from flagbench.results.identity import settings_digest
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import Run, difference, find_all, find_run, find_runs, labelled, shared_metric, surely_alike
@@ -57,11 +58,12 @@ def write_run(
     *tasks: tuple[TaskRecord, ByQuery | None],
     revision: str = "v1",
     benchmark: str = "cmteb",
+    definition: Definition | None = None,
 ) -> Path:
     """A run as evaluate leaves it; returns its folder."""
     store = RunStore(output, model, revision)
     store.prepare()
-    run = RunRecord(benchmark, model, revision, {}, (), {}, {})
+    run = RunRecord(benchmark, model, revision, {}, (), {}, {}, definition=definition)
     for record, values in tasks:
         parts = {split: dict.fromkeys(its, values or {}) for split, its in record.scores.items()}
         text = Values(record.name, parts).to_json()

@@ -13,8 +13,10 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from flagbench.models.contract import Capability
+from flagbench.results.averages import Averages, Slice, cells_digest
 from flagbench.results.grids import MOST, Axis, Grid
 from flagbench.results.migrations import SCHEMA_VERSION
+from flagbench.results.page.benchmark import Benchmark
 from flagbench.results.record import RunRecord, Status, TaskRecord
 from flagbench.results.runs import find_runs
 from flagbench.results.speed import Estimate, Level, Memory, Speed, Texts
@@ -108,9 +110,17 @@ def test_each_field_is_in_both(kind: str, path: list[Any], owner: type) -> None:
         node = node[step]
     names = {field.name for field in fields(owner)}
     assert set(node["properties"]) == names
-    younger = {"labels", "average", "file_digests", "picture", "vectors", "failure", "interval", "url"} | (
-        {"environment"} if owner is TaskRecord else set()
-    )  # than the layout
+    younger = {
+        "labels",
+        "average",
+        "file_digests",
+        "picture",
+        "vectors",
+        "failure",
+        "interval",
+        "url",
+        "definition",
+    } | ({"environment"} if owner is TaskRecord else set())  # than the layout
     assert set(node["required"]) == names - younger
     assert node["additionalProperties"] is False
 
@@ -131,6 +141,10 @@ def test_what_the_code_writes_is_valid() -> None:
     assert faults("run", run()) == []
     assert faults("run", run(environment=json.loads(run())["environment"])) == []
     assert faults("run", run(status="error", error="no memory", scores={}, data={}, files=[], sample=None)) == []
+    averages: Averages = {"A": ["A"], "Mean": ["A", Slice("B", frozenset({("dev", "zh"), ("dev", "en")}))]}
+    known = Benchmark("The Benchmark", averages, {"Mean": ["A"]}, ("b", "mini"), {"A": cells_digest({("dev", "zh")})})
+    for its in (known, replace(known, mini=())):
+        assert faults("run", json.dumps(json.loads(run()) | {"definition": its.definition()})) == []
     assert faults("values", Values("A", {"dev": {"zh": {"m": {"q": 0.5}}}}).to_json()) == []
     found, missed = Passage("p1", "a", 1, 0.5, 0), Passage("p2", "b", None, None, 2)
     examples = Examples("A", "m", [Example("q", "dev", "zh", "a query", 0.0, [found], [missed])])

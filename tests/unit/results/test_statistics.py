@@ -202,6 +202,15 @@ def test_means_of_several_systems_are_over_one_draw(items: int) -> None:
     assert interval_of(means[2] - means[0]) == pytest.approx(expected, abs=1e-12)
 
 
+def test_means_over_resampled_clusters_are_those_of_their_items() -> None:
+    rng = np.random.default_rng(5)
+    names = rng.integers(12, size=90)
+    clusters = [Clusters.of(rng.normal(size=90), names) for _ in range(2)]
+    means = bootstrap_means([its.totals for its in clusters], sizes=clusters[0].sizes, seed=(1, 2))
+    for its, found in zip(clusters, means, strict=True):
+        assert found == pytest.approx(resampled_means(its, seed=(1, 2)), abs=1e-12)
+
+
 @pytest.mark.parametrize("bad", [[], [[]], [0.5], [[0.5], [float("nan")]], [[float("inf"), 1.0]]])
 def test_what_are_no_rows_of_numbers_is_refused(bad: list[Any]) -> None:
     with pytest.raises(ValueError, match=r"rows of one or more are needed|not finite"):

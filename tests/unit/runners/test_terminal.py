@@ -54,6 +54,11 @@ def test_how_wide_a_table_is_where_there_is_no_terminal(monkeypatch: pytest.Monk
     monkeypatch.setenv("COLUMNS", "33")
     assert console(file=io.StringIO()).width == 140
     assert console(file=io.StringIO(), width=77).width == 77
+    assert [console(stderr=stderr, width=77).width for stderr in (False, True)] == [33, 33]
+    for said in ("", "0", "-5", "wide", "9" * 99):
+        monkeypatch.setenv("COLUMNS", said)
+        assert console(width=77).width == 77
+    monkeypatch.setenv("COLUMNS", "33")
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert console(file=io.StringIO(), width=77).width == 33
 

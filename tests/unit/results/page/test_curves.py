@@ -195,7 +195,7 @@ def test_a_page_has_the_numbers_of_the_series(tmp_path: Path) -> None:
             ends = (point.low, point.high)
             assert interval == ("" if None in ends else f"[{figure(ends[0], PERCENT)}, {figure(ends[1], PERCENT)}]")
             test = point.against
-            assert delta == (gain(test.difference, PERCENT) + ("†" if test.worse else "") if test else "")
+            assert delta == (gain(test.difference, PERCENT) + ("‡" if test.worse else "") if test else "")
             assert ("best" in row.words) == (at == curve.best)
             assert ("smallest" in row.words) == (at == curve.smallest)
         labels = [dot.attributes["aria-label"] for dot in shown[each.label].all("g", role="img")]

@@ -7,6 +7,7 @@ import json
 import random
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from statistics import fmean
@@ -16,8 +17,9 @@ import numpy as np
 import pytest
 
 from flagbench.results.averages import Averages, Slice, Weights, weights
+from flagbench.results.compare.compare import compare
 from flagbench.results.figures import PERCENT
-from flagbench.results.runs import find_all
+from flagbench.results.runs import Run, find_all
 from flagbench.results.series.curves import Curve, Drawn, Measure, Point, draw
 from flagbench.results.statistics import RESAMPLES
 from flagbench.results.values import Values
@@ -46,6 +48,41 @@ def lengths(output: Path, values: Sequence[Mapping[str, Sequence[float] | None]]
     for at, each in enumerate(values, 1):
         spec = spec_of(query_max_length=10 * at, passage_max_length=10 * at)
         series_run(output, f"org/m{at:03}", spec, each, **options)
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_a_difference_has_the_p_of_the_runs_side_by_side(tmp_path: Path, clustered: bool) -> None:
+    """On tasks and their average, whatever their items: one difference had two p-values, on either side of 0.05."""
+    for dims, lost in ((64, 0.011), (128, 0.0), (None, 0.009)):
+        dims_run(tmp_path, dims, "fp32", {"A": 0.6 - lost, "B": 0.5 - lost}, kinds={"B": "STS"})
+    runs = sorted(find_all([tmp_path]), key=lambda run: run.label != "org/model-dims128")
+    runs = [replace(run, kept={task: _values(run, task, clustered) for task in ("A", "B")}) for run in runs]
+    comparison = compare(runs)
+    beside = {line.task: [cell.test for cell in line.cells] for line in comparison.lines}
+    beside |= {each.label: [*each.tests] for each in comparison.averages}
+    drawn = draw(runs, {}, apart=lambda _: False)
+    for label in ("A", "B", "average"):
+        (curve,) = measure_of(drawn, label).curves
+        found = {point.run: point.against for point in curve.points}
+        assert found.pop(0) is None, "the first run is the best"
+        for at, test in enumerate(beside[label][1:], 1):
+            assert test is not None
+            assert (test.paired.clusters < test.paired.queries) is clustered
+            against = found.pop(at)
+            assert against is not None
+            assert (against.p, against.difference) == (test.paired.p, pytest.approx(test.paired.difference))
+        assert not found
+
+
+def _values(run: Run, task: str, clustered: bool) -> Values:
+    """The values of a task, of which each five are of one document."""
+    its = run.values(task)
+    assert its is not None
+    ((split, by_subset),) = its.parts.items()
+    ((subset, part),) = by_subset.items()
+    (items,) = part.values()
+    documents = {id_: f"document {at // 5}" for at, id_ in enumerate(items)}
+    return replace(its, clusters={split: {subset: documents}}) if clustered else its
 
 
 def naive_p(first: Sequence[int], second: Sequence[int]) -> Fraction:

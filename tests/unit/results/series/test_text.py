@@ -51,7 +51,8 @@ def test_tables_have_80_columns_and_nothing_is_cut(views: tuple[Drawn, list[Run]
     marked = [line for line in tables if "smallest" in line and "MB" in line]
     assert [shown(point.value) in line for line, point in zip(marked, smallest, strict=True)] == [True, True]
     assert "org/model-dims64-int8: not run: B" in text
-    assert "Holm's correction for the points of a curve, seed 3" in text
+    assert "Holm's correction for the points of a curve on one score († corrects for all runs and tasks side by" in text
+    assert "a difference may have ‡ alone), seed 3" in text
 
 
 def test_the_cheapest_point_is_named(views: tuple[Drawn, list[Run]]) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 from flagbench.runners.commands import cli
-from tests.unit.series_runs import dims_run
+from tests.unit.series_runs import dims_run, series_run, spec_of
 
 _WIDTH = 80
 
 
-def _shown(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
-    options = cli._parser().parse_args(["compare", *map(str, arguments)])
+def _shown(capsys: pytest.CaptureFixture[str], *arguments: str | Path, command: str = "compare") -> str:
+    options = cli._parser().parse_args([command, *map(str, arguments)])
     assert options.run(options) == 0
     return capsys.readouterr().out
 
@@ -49,6 +51,28 @@ def test_a_page_of_a_folder_is_compared_with_its_best_as_well(output: Path, monk
         options.overwrite = True
         assert options.run(options) == 0
     assert [shown[0] for shown in seen] == ["org/model-dims128", "org/model"]
+
+
+def test_a_list_of_runs_has_a_series_in_the_order_of_its_curves(
+    output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the run of it that finished last stands; its runs finished in another order."""
+    curves = tmp_path / "curves.csv"
+    _shown(capsys, output, "--csv", curves)
+    drawn = list(dict.fromkeys(row["model"] for row in csv.DictReader(curves.read_text().splitlines())))
+    assert len(drawn) == 6
+    assert drawn not in (sorted(drawn), sorted(drawn, reverse=True))
+    for name in ("before", "after"):
+        series_run(output, f"org/{name}", spec_of(name=name, revision=f"{name:0>8}"), {"A": [0.5]})
+    files = sorted(output.glob("*/*/flagbench/run.json"))
+    for file in files:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        day = {"org/before": 1, "org/after": 9}.get(record["model"], 2 + files.index(file) % 6)
+        for task in record["tasks"].values():
+            task["finished"] = f"2026-01-0{day}T00:00:00+00:00"
+        file.write_text(json.dumps(record), encoding="utf-8")
+    listed = csv.DictReader(_shown(capsys, output, "--format", "csv", command="show").splitlines())
+    assert [row["model"] for row in listed] == ["org/after", *drawn, "org/before"]
 
 
 def test_the_run_that_is_named_first_stays_the_reference(output: Path, capsys: pytest.CaptureFixture[str]) -> None:

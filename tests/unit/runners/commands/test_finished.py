@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from flagbench.results.averages import Averages
+from flagbench.results.averages import Averages, cells_digest
 from flagbench.results.page.benchmark import Benchmark
 from flagbench.results.runs import find_run
 from flagbench.results.values import Values
 from flagbench.runners.commands import cli, finished, report
+from flagbench.suites.mteb import named
 from tests.e2e.commands import here
 from tests.unit.results.test_runs import made_task, write_run
 
@@ -123,9 +124,30 @@ def test_the_averages_are_those_within_that_of_the_board(
     found = json.loads(shown(capsys, run, "--format", "json"))["scores"]
     assert [(row["task"], row["score"]) for row in found] == [("B", 0.25), ("A", 0.75), ("Avg", 0.5), ("B mean", 0.25)]
     assert shown(capsys, run).splitlines()[1].strip() == "The Benchmark"
-    known["named"] = replace(known["named"], parts={"A": frozenset({("test", "default")})})
+    known["named"] = replace(known["named"], parts={"A": cells_digest({("test", "default")})})
     means = {row.label: row.score for row in finished.tables_of(find_run(run))[0][1]}
     assert means == {"Avg": None, "B mean": 0.25}, "A ran over other splits than those that count"
+
+
+def test_what_a_run_recorded_of_its_benchmark_is_not_looked_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That imports mteb; only runs of before, and runs of one name that recorded different averages, need it."""
+    looked_up = []
+    monkeypatch.setattr(named, "find", looked_up.append)
+    its = Benchmark("The Benchmark", {"A mean": ["A"], "Mean": ["A mean", "B"]}, parts={"B": cells_digest([])})
+    tasks = made_task("A", 0.25), made_task("B", 0.75, status="partial")
+    run = write_run(tmp_path / "new", "org/m", *tasks, benchmark="MTEB(xx, v1)", definition=its.definition())
+    assert "The Benchmark" in shown(capsys, run)
+    means = {row["task"]: row["score"] for row in json.loads(shown(capsys, run, "--format", "json"))["scores"]}
+    assert means == {"A": 0.25, "B": 0.75, "A mean": 0.25, "Mean": None}
+    report.benchmarks([find_run(run), find_run(run)])
+    assert looked_up == []
+    other = replace(its, averages={"Mean": ["A"]})
+    for definition in (None, other.definition()):
+        one = write_run(tmp_path / "other", "org/m", *tasks, benchmark="MTEB(xx, v1)", definition=definition)
+        assert "MTEB(xx, v1)" not in report.benchmarks([find_run(run), find_run(one)])
+        assert looked_up.pop() == "MTEB(xx, v1)"
 
 
 def test_a_task_has_a_line_for_each_value(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,6 +195,21 @@ def test_a_failed_task_whose_entry_is_removed_is_forgotten(run: Path, capsys: py
 )
 def test_the_values_of_nested_objects_have_their_place(value: Any, leaves: list[tuple[str, str]]) -> None:
     assert finished._leaves(value) == leaves
+
+
+def test_a_list_that_is_too_long_for_a_line_has_a_line_for_each_of_its_values(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For people; a program finds it in one cell, or as the list that it is."""
+    differences = [f"test: {count:,} pairs, expected 1,379; a test, of which {count} are known" for count in range(9)]
+    data = {"status": "differs", "differences": differences, "source": "hub"}
+    run = write_run(tmp_path, "org/m", made_task("A", 0.5, data=data))
+    lines = dict(line.split(None, 1) for line in shown(capsys, run, "--task", "A").splitlines())
+    assert [lines[f"data.differences.{at}"] for at in range(9)] == differences
+    assert max(map(len, lines.values())) < 100
+    assert f"| data.differences.8 | {differences[8]} |" in shown(capsys, run, "--task", "A", "--format", "markdown")
+    rows = dict(csv.reader(shown(capsys, run, "--task", "A", "--format", "csv").splitlines()))
+    assert rows["data.differences"] == ", ".join(differences)
 
 
 def test_miniature_data_has_a_table_of_its_own(

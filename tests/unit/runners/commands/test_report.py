@@ -10,6 +10,7 @@ from typing import Any, Self
 import pytest
 
 from flagbench import UnknownName
+from flagbench.results.averages import cells_digest
 from flagbench.runners import registry
 from flagbench.runners.commands import cli, leaderboard, report
 from flagbench.runners.registry import Registered
@@ -102,11 +103,11 @@ def test_the_facts_about_benchmarks(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     monkeypatch.setattr(registry, "registered", lambda: Registered(stubs, ("no three", "no four")))  # type: ignore[arg-type]
     monkeypatch.setattr(registry, "find_benchmark", find)
     of = ("within", "gone", "one", "within", "last")
-    runs: Any = [SimpleNamespace(record=SimpleNamespace(benchmark=name)) for name in of]
+    runs: Any = [SimpleNamespace(record=SimpleNamespace(benchmark=name, definition=None)) for name in of]
     known = report.benchmarks(runs)
     assert list(known) == ["one", "two", "within", "last"]
     assert looked == ["within", "gone", "last"]
     assert capsys.readouterr() == ("", "flagbench: no three\nflagbench: no four\n")
     one, two = known["one"], known["two"]
     assert (one.title, one.averages, one.mini_averages) == ("The one", {"whole": ["A", "B"]}, {"mini": ["A"]})
-    assert (one.mini, two.mini, one.parts) == (("one", "mini"), (), {"one": frozenset()})
+    assert (one.mini, two.mini, one.parts) == (("one", "mini"), (), {"one": cells_digest([])})

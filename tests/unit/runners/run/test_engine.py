@@ -48,12 +48,13 @@ def _run(plan: Plan, faults: Mapping[str, Exception], evaluate: Callable[..., Ou
             raise faults[task.name]
         return Loaded(task, DataVerdict("official", (), "here"), None)
 
+    its = plan.benchmark
     made = SimpleNamespace(
-        name="cmteb",
+        **{each: getattr(its, each) for each in ("name", "title", "recorded", "averages", "mini_data", "parts")},
         load=load,
         evaluate=evaluate or (lambda *_: _EMPTY),
-        source=plan.benchmark.source,
-        label_sources=plan.benchmark.label_sources,
+        source=its.source,
+        label_sources=its.label_sources,
     )
     with LoadedModels() as loaded:
         return engine.run(replace(plan, benchmark=made), Silent(), loaded)  # type: ignore[arg-type]
@@ -138,7 +139,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_run_and_no_task_has_a_result(req
     assert record is None or not record.tasks
 
 
-def test_what_a_run_leaves_of_itself(request_: RunRequest) -> None:
+def test_what_a_run_leaves_of_itself(request_: RunRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every part of run.json, of a task that says all that a task can say."""
     asked = replace(request_, tasks=("CovidRetrieval",), reranker="flagbench/random-reranker", rerank_top_k=7)
     plan = resolve(asked)
@@ -156,10 +157,16 @@ def test_what_a_run_leaves_of_itself(request_: RunRequest) -> None:
         partial=True,
         sample={"profile": "quick", "items": 1, "of": 2, "error": None},
     )
+    monkeypatch.setattr(plan.benchmark, "recorded", True)
     finished = _run(plan, {}, lambda *_: outcome)
     assert finished.exit_code == 0
     kept = plan.store.read()
     assert kept is not None
+    assert kept.definition is not None
+    assert kept.definition["title"] == "C-MTEB"
+    assert len(kept.definition["averages"]["Avg"]) == 31
+    assert kept.definition["miniature"] is not None
+    assert kept.definition["miniature"]["folders"] == ["cmteb", "mini"]
     assert (kept.benchmark, kept.model, kept.revision) == ("cmteb", "flagbench/random+random-reranker", "v1+v1")
     assert kept.spec == plain(plan.model.spec.as_dict())
     assert kept.reranker == plain(plan.reranker.spec.as_dict()) | {"top_k": 7}
@@ -233,7 +240,7 @@ def test_models_of_earlier_runs_that_this_one_has_no_use_for_are_let_go(request_
     other = replace(plan.model, spec=replace(plan.model.spec, revision="another"))
     with LoadedModels() as loaded:
         kept, gone = (loaded.take(model, lambda: Held(model.spec)) for model in (plan.model, other))  # noqa: B023
-        made = SimpleNamespace(name="cmteb", load=_no_data, evaluate=None)
+        made = SimpleNamespace(name="cmteb", recorded=False, load=_no_data, evaluate=None)
         engine.run(replace(plan, benchmark=made), Silent(), loaded)  # type: ignore[arg-type]
         assert (kept.open, gone.open) == (True, False)  # type: ignore[attr-defined]
         assert loaded.take(plan.model, lambda: pytest.fail("it is here")) is kept

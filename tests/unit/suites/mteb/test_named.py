@@ -14,8 +14,10 @@ from mteb.results import BenchmarkResults, ModelResult, TaskResult
 
 from flagbench import BadInput, UnknownName
 from flagbench.results.averages import Slice, task_of
-from flagbench.results.record import TaskRecord
+from flagbench.results.page.benchmark import Benchmark as Facts
+from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.table import rows
+from flagbench.runners.facts import facts_of
 from flagbench.runners.mteb.bridge import quiet
 from flagbench.runners.registry import find_benchmark
 from flagbench.runners.request import RunRequest
@@ -111,6 +113,22 @@ def test_the_means_of_a_complete_run_are_mtebs(name: str) -> None:
     assert ours[headline] == pytest.approx(theirs[headline.replace(" ", "")], abs=1e-12)
     less = {row.label: row.score for row in rows(records[1:], find_benchmark(name).averages(request(name)))[1]}
     assert less[headline] is None
+
+
+@pytest.mark.parametrize("name", ["MIEB(Multilingual)", "LongEmbed", "MTEB(Europe, v1)", "miracl"])
+def test_a_run_records_all_that_its_scores_are_shown_with(name: str) -> None:
+    """So that mteb need not be imported to show it: miniature data, parts of tasks, groups, and no average."""
+    facts = facts_of(find_benchmark(name))
+    run = RunRecord(name, "me/mine", "r", {}, (), {}, {}, definition=facts.definition())
+    recorded = RunRecord.from_json(run.to_json()).definition
+    assert recorded is not None
+    found = Facts.from_definition(recorded)
+    assert (found.title, found.mini, found.parts) == (facts.title, facts.mini, facts.parts)
+    records = records_of(name)
+    assert rows(records, found.averages)[1] == rows(records, facts.averages)[1]
+    assert list(found.averages) == list(facts.averages)
+    assert found.mini_averages == found.averages
+    assert all(map(found.takes, records))
 
 
 def test_every_benchmark_of_mteb_has_its_tasks_once() -> None:
