@@ -70,6 +70,18 @@ def read_pretrained(
 
 
 @contextlib.contextmanager
+def without_progress_bars() -> Iterator[None]:
+    """Let transformers draw none while a caller's model is saved, and after that as it did before."""
+    drawn = transformers.utils.logging.is_progress_bar_enabled()
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if drawn:
+            transformers.logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+@contextlib.contextmanager
 def _without_bars(*, quiet: bool) -> Iterator[None]:
     """Keep standard error to the run's own lines: over GGUF files transformers draws a bar whatever it is told."""
     with contextlib.redirect_stderr(io.StringIO()) if quiet else contextlib.nullcontext():

@@ -31,9 +31,12 @@ _NUMBERS = ("baseline", "candidate")
 def headline(report: Report) -> str:
     """The whole in one line."""
     word = {0: "PASS", 1: "REGRESSION", 2: "INCONCLUSIVE"}[report.exit_code]
-    counts = ", ".join(f"{report.counts[outcome]} {outcome}" for outcome in _ORDER if report.counts[outcome])
-    if report.too_few:
-        counts += f" ({report.too_few} with too few items to judge)"
+    few = f" ({report.too_few} with too few items to judge)" if report.too_few else ""
+    counts = ", ".join(
+        f"{report.counts[outcome]} {outcome}{few if outcome == 'inconclusive' else ''}"
+        for outcome in _ORDER
+        if report.counts[outcome]
+    )
     against = f"{printable(report.candidate.label)} against {printable(report.baseline.label)}"
     taken = (
         f" ({DataState.COUNTS_AGREE.words}: {first_few(map(printable, report.accepted))})" if report.accepted else ""

@@ -276,7 +276,7 @@ def render(sights: Sequence[Sight], *, wanted: float, paired: bool) -> tuple[Tab
     from rich.text import Text
 
     table = Table(title="smallest drops that the gate sees, with a power of 80%", title_justify="left")
-    heads = ("task", "rule", "check", "smallest drop", *([f"enough for {wanted:g}"] if wanted else []))
+    heads = ("task", "rule", "check", "smallest drop", *([f"profile that sees {wanted:g}"] if wanted else []))
     for head in heads:
         table.add_column(head, justify="right" if head == "smallest drop" else "left", overflow="fold")
     for each in sights:

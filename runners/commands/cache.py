@@ -24,7 +24,7 @@ def add_cache(parser: Parser) -> None:
 
 
 def _info(options: argparse.Namespace) -> int:
-    from flagbench.runners.commands.show import show_store
+    from flagbench.runners.commands.show_cache import show_store
     from flagbench.runners.request import default_store
     from flagbench.runners.store.upkeep import inventory
 
@@ -34,7 +34,7 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def _clear(options: argparse.Namespace) -> int:
-    from flagbench.runners.commands.show import show_cleared
+    from flagbench.runners.commands.show_cache import show_cleared
     from flagbench.runners.request import default_store
     from flagbench.runners.store.upkeep import clear
 
@@ -44,7 +44,7 @@ def _clear(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from flagbench.runners.commands.show import show_verified
+    from flagbench.runners.commands.show_cache import show_verified
     from flagbench.runners.request import default_store
     from flagbench.runners.store.upkeep import verify
 

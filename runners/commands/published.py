@@ -118,7 +118,7 @@ def _verify(options: argparse.Namespace) -> int:
     table = published_table(record)
     verification = verify(
         with_means(record, table),
-        table.of_model(options.against or record.model, "--against MODEL names the one to hold the run against"),
+        table.of_model(options.against or record.model, "--against MODEL names the one to compare the run with"),
         table,
         tolerance=tolerance,
         near=max(NEAR, tolerance) if options.near is None else options.near,

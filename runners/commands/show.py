@@ -1,12 +1,10 @@
-"""Output of the commands: a plan before it runs, its outcome, lists of tasks and models, the embedding cache."""
+"""Output of the commands: a plan before it runs, its outcome, lists of tasks and models."""
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
@@ -35,13 +33,11 @@ if TYPE_CHECKING:
     from flagbench.runners.run.expected import Measured
     from flagbench.runners.run.finished import Finished
     from flagbench.runners.run.plan import Plan
-    from flagbench.runners.store.upkeep import SpaceInfo, Verified
     from flagbench.runners.task import Task
 
 _RUN_FILE = "flagbench/run.json"
 _INSTRUCTIONS_SHOWN = 4
 _SELECTORS_SHOWN = 4
-_CELLS_SHOWN = 28
 
 _ROLES_OF_PAIRS: tuple[Role, ...] = ("query", "passage")
 
@@ -171,7 +167,7 @@ def _show_steps(plan: Plan, measured: Measured | None, console: Console) -> None
     shown = counts_of(plan.benchmark, tasks)
     headings = ["task", "type", "splits", "main score", "instruction added to", "dataset", shown, "size"]
     title = f"{plan.benchmark.title}: {counted(len(rows), 'task')}"
-    _print_table(console, title, [*headings, "time", "state"], rows)
+    print_table(console, title, [*headings, "time", "state"], rows)
     say(console, f"in all    {totals(plan.benchmark, tasks, known)}")
     if left := [step.task for step in plan.steps if step.state != "finished"]:
         say(console, f"time      {times(left, known, measured, counts, shown)}")
@@ -213,7 +209,7 @@ def show_tasks(benchmark: Benchmark, tasks: Sequence[Task], request: RunRequest,
     rows = [
         [*row, *(cells(known[task.name])[at] for at in added)] for row, task in zip(listing.rows, tasks, strict=True)
     ]
-    _print_table(console, f"{benchmark.title}: {counted(len(tasks), 'task')}", headings, rows)
+    print_table(console, f"{benchmark.title}: {counted(len(tasks), 'task')}", headings, rows)
     say(console, f"in all    {totals(benchmark, tasks, known)}")
     if listing.closing:
         say(console, listing.closing)
@@ -225,7 +221,7 @@ def show_data(benchmark: Benchmark, found: Sequence[tuple[Task, DataVerdict]], c
     for task, verdict in found:
         lines = [[part, f"{its.rows:,}", its.digest] for part, its in verdict.content.items()] or [["", "", ""]]
         rows += [[task.name, verdict.status.words, *lines[0]], *(["", "", *line] for line in lines[1:])]
-    _print_table(console, f"{benchmark.title}: data", ["task", "data", "part", "rows", "digest"], rows)
+    print_table(console, f"{benchmark.title}: data", ["task", "data", "part", "rows", "digest"], rows)
     for task, verdict in found:
         say(console, f"{task.name}: {verdict.source}")
 
@@ -235,87 +231,17 @@ def show_models(console: Console) -> None:
     families = {name: family_spec(name, name=name, revision="") for name in family_names()}
     rows = [[name, settings_line(spec), _selectors(spec)] for name, spec in families.items()]
     headings = ["family", "settings", "instruction added to"]
-    _print_table(console, "families (--family NAME for any checkpoint)", headings, rows)
+    print_table(console, "families (--family NAME for any checkpoint)", headings, rows)
     rows = [
         [spec.name, spec.family, _takes(spec), spec.revision[:8], _apart(spec, families.get(spec.family)), spec.licence]
         for spec in published().values()
     ]
     headings = ["model", "family", "inputs", "revision", "overrides", "licence"]
-    _print_table(console, "published checkpoints", headings, rows)
+    print_table(console, "published checkpoints", headings, rows)
     for short, name in registry().short.items():
         say(console, f"{short}: {name}, {settings_line(published()[name])}")
     for name, choices in registry().ask.items():
         say(console, f"{name}: with --family {', '.join(choices)}")
-
-
-def show_store(root: Path, spaces: Sequence[SpaceInfo], console: Console) -> None:
-    """Print the contents of the embedding cache."""
-    if not spaces:
-        say(console, f"the embedding cache is empty: {root}")
-        return
-    rows = [[*_kept(info), f"{info.rows:,}", in_bytes(info.bytes), _minute(info.last_used)] for info in spaces]
-    headings = ["model", "role", "instruction", "part", "texts", "size", "last used"]
-    _print_table(console, "embedding cache", headings, rows)
-    shards = sum(info.shards for info in spaces)
-    size = in_bytes(sum(info.bytes for info in spaces))
-    say(console, f"in all    {sum(info.rows for info in spaces):,} texts, {size} in {counted(shards, 'file')}")
-    say(console, f"cache     {root}")
-
-
-def show_cleared(root: Path, freed: int, console: Console) -> None:
-    """Print the space that clearing the cache freed."""
-    say(console, f"{_bytes(freed)} freed: {root}")
-
-
-def show_verified(root: Path, verified: Verified, console: Console) -> None:
-    """Print the result of verifying the cache, a line for each damage."""
-    for damage in verified.damaged:
-        lost = "texts lost, how many is not known" if damage.rows < 0 else f"{counted(damage.rows, 'text')} lost"
-        state = "fixed" if damage.fixed else "not fixed"
-        say(console, f"{damage.path} is damaged at byte {damage.offset:,}: {lost}, {state}")
-    if verified.torn:
-        say(console, f"{counted(verified.torn, 'unfinished record')} removed, of a process that was stopped")
-    for path in verified.unread:
-        say(console, f"{path} was not read to its end: it may still be written; verify again in a minute")
-    for path in verified.strange:
-        say(console, f"{path} is a link, a pipe or a folder, which nothing is read from: remove it")
-    found = counted(len(verified.damaged), "damaged place") if verified.damaged else "no damage"
-    found += f", {counted(len(verified.unread), 'file')} not read to the end" if verified.unread else ""
-    found += f", {len(verified.strange):,} that {'is' if len(verified.strange) == 1 else 'are'} no file" * bool(
-        verified.strange
-    )
-    say(console, f"{counted(verified.records, 'record')} good, {_bytes(verified.bytes)} read, {found}: {root}")
-
-
-def _kept(info: SpaceInfo) -> list[str]:
-    """Model, role, instruction and part of a space. The stored description is data: anything may lack."""
-    its, model = info.identity, info.identity.get("model")
-    model = model if isinstance(model, Mapping) else {"name": model}
-    name, revision = _short(model.get("name"), 60), _short(model.get("revision"), 60)[:8]
-    scores = "scores" if its.get("role") == "pair" else _short(its.get("part"))
-    half = ", fp16" if its.get("dtype") == "float16" else ""
-    return [
-        (f"{name}@{revision}" if revision else name) or f"not known ({info.folder})",
-        _short(its.get("role")),
-        _short(its.get("instruction")),
-        scores + half,
-    ]
-
-
-def _short(value: Any, most: int = _CELLS_SHOWN) -> str:
-    """The beginning of a text, in one line; a Chinese character takes two cells of a terminal."""
-    text = Text("".join(each if each.isprintable() else " " for each in str("" if value is None else value)))
-    text.truncate(most, overflow="ellipsis")
-    return text.plain
-
-
-def _minute(seconds: float) -> str:
-    return datetime.datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M") if seconds else ""
-
-
-def _bytes(size: int) -> str:
-    """A number of bytes, exact and rounded."""
-    return counted(size, "byte") + (f" ({in_bytes(size)})" if size >= 1000 else "")
 
 
 def _store(request: RunRequest) -> str:
@@ -340,7 +266,7 @@ def _selectors(spec: ModelSpec, text: str | None = None) -> str:
     return ", ".join(found) or "none"
 
 
-def _print_table(console: Console, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(console: Console, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table whose cells are shown as they are."""
     made = Table(title=Text(title), title_justify="left", title_style="bold")
     for name in headings:

@@ -91,7 +91,10 @@ def times(
     if all(known[task.name].texts is None for task in tasks):
         return f"{UNKNOWN}: how many {shown} there are is not known before they are read"
     if measured is None:
-        return f"{UNKNOWN}, until a task of this model is finished here: its record says how many {shown} a second"
+        return (
+            f"{UNKNOWN}, until a task of this model is finished here with as many threads: its record says how many "
+            f"{shown} a second"
+        )
     figure = f"{measured.per_second:,.0f}" if measured.per_second >= _ROUND else f"{measured.per_second:.3g}"
     unit = shown if measured.unit == counts else measured.unit
     speed = f"{figure} {unit} a second, as {measured.source} says"

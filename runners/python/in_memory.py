@@ -73,19 +73,26 @@ def write(model: Any, tokenizer: Any, target: Path) -> None:
     Raises:
         BadInput: The disk is full, or the folder cannot be written.
     """
+    from flagbench.models.backbone.pretrained import without_progress_bars
+
     training = {each: each.training for each in model.modules()}
     try:
-        if is_sentence_transformer(model):
-            model.save_pretrained(str(target), create_model_card=False)
-        else:
-            model.save_pretrained(str(target))
-        if tokenizer is not None:
-            tokenizer.save_pretrained(str(target))
+        with without_progress_bars():
+            _save(model, tokenizer, target)
     except OSError as error:
         raise BadInput(f"the model cannot be written to {target} for its evaluation: {error}") from error
     finally:
         for each, before in training.items():
             each.training = before
+
+
+def _save(model: Any, tokenizer: Any, target: Path) -> None:
+    if is_sentence_transformer(model):
+        model.save_pretrained(str(target), create_model_card=False)
+    else:
+        model.save_pretrained(str(target))
+    if tokenizer is not None:
+        tokenizer.save_pretrained(str(target))
 
 
 def check(model: Any, tokenizer: Any) -> None:

@@ -447,6 +447,9 @@ def test_too_few_items_are_counted_in_the_last_line(tmp_path: Path) -> None:
 
     case = Case(values=(flat(0.5, 5), flat(0.5, 5)))
     assert "1 inconclusive (1 with too few items to judge) of 1 checks" in headline(gate(tmp_path, case, _TEST))
+    (tmp_path / "two").mkdir()
+    line = headline(gate(tmp_path / "two", case, f"{_TEST}\n{_DROP}"))
+    assert "1 inconclusive (1 with too few items to judge), 1 pass of 2 checks" in line
 
 
 _ITSELF = "a run against itself: by another path, a link, a copy, or the baseline that was saved of it"

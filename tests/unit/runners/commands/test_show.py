@@ -19,16 +19,14 @@ from flagbench.results.record import TaskRecord
 from flagbench.runners.commands.show import (
     _apart,
     settings_line,
-    show_cleared,
     show_model,
     show_models,
     show_outcomes,
     show_plan,
     show_start,
-    show_store,
     show_tasks,
-    show_verified,
 )
+from flagbench.runners.commands.show_cache import show_cleared, show_store, show_verified
 from flagbench.runners.registry import find_benchmark
 from flagbench.runners.request import RunRequest
 from flagbench.runners.run.finished import Finished
@@ -102,6 +100,17 @@ def test_the_spaces_of_a_store(console: Console) -> None:
 def test_an_identity_may_be_anything(console: Console, identity: dict[str, Any], shown: list[str]) -> None:
     show_store(Path("store"), [space(identity)], console)
     assert [row[:4] for row in cells(console)] == [shown]
+
+
+def test_spaces_that_look_alike_say_what_differs(console: Console) -> None:
+    of = {"role": "query", "instruction": "", "dtype": "float32", "part": "dense"}
+    spaces = [
+        space(of | {"model": {"name": "a", "max_length": 512, "pooling": "cls"}}),
+        space(of | {"model": {"name": "a", "max_length": 8, "pooling": "cls"}}),
+        space(of | {"model": {"name": "b", "max_length": 8, "pooling": "cls"}}),
+    ]
+    show_store(Path("store"), spaces, console)
+    assert [[row[0], row[4]] for row in cells(console)] == [["a", "max length 512"], ["a", "max length 8"], ["b", ""]]
 
 
 @pytest.mark.parametrize(

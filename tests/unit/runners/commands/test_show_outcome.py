@@ -26,10 +26,9 @@ from flagbench.runners.commands.show import (
     show_outcomes,
     show_plan,
     show_start,
-    show_store,
     show_tasks,
-    show_verified,
 )
+from flagbench.runners.commands.show_cache import show_store, show_verified
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.data.verdict import Content, DataVerdict
 from flagbench.runners.registry import find_benchmark
@@ -295,7 +294,7 @@ def test_a_list_that_has_counts_of_its_own_gets_no_others(
 
 def test_a_list_in_a_narrow_terminal_is_folded_and_split_and_nothing_is_cut() -> None:
     narrow = own_console(file=io.StringIO(), width=40)
-    show._print_table(narrow, "[t]", ["[h]", "task"], [["x" * 30 + " [b]", "y" * 20]])
+    show.print_table(narrow, "[t]", ["[h]", "task"], [["x" * 30 + " [b]", "y" * 20]])
     lines = said(narrow)
     assert lines[0].strip() == "[t]"
     assert sum(line.count("x") for line in lines) == 30

@@ -101,7 +101,7 @@ def test_the_time_of_all_tasks_and_what_it_is_reckoned_from() -> None:
     nothing = f"—, at 2 questions a second, as {SOURCE} says"
     assert times(rows, both, measured(2, "questions"), "texts") == nothing
     assert times(rows, known, None, "frames") == (
-        "—, until a task of this model is finished here: its record says how many frames a second"
+        "—, until a task of this model is finished here with as many threads: its record says how many frames a second"
     )
     images = times(rows, both, measured(2), "texts", "texts and images")
     assert images == f"about 1 h, at 2 texts and images a second, as {SOURCE} says; {CACHED}"

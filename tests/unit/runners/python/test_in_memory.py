@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertForSequenceClassification
 
@@ -45,13 +46,19 @@ def model(request: pytest.FixtureRequest, tiny_bert: Path, tmp_path: Path) -> tu
     return CrossEncoder(str(tmp_path / "pairs"), device="cpu"), None
 
 
-def test_a_model_is_written_whole_and_left_as_it_was(model: tuple[Any, Any], tmp_path: Path) -> None:
+def test_a_model_is_written_whole_and_left_as_it_was(
+    model: tuple[Any, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     its, tokenizer = model
+    transformers.logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+    capfd.readouterr()
     its.train()
     next(iter(its.children())).eval()  # a part that is frozen
     next(its.parameters()).requires_grad_(False)
     before = states(its)
     with written(its, tokenizer, tmp_path / "out") as found:
+        assert "Writing" not in capfd.readouterr().err
+        assert transformers.utils.logging.is_progress_bar_enabled()
         assert found.device == "cpu"
         assert found.name.startswith("in-memory/")
         again = type(its)(str(found.folder)) if tokenizer is None else type(its).from_pretrained(found.folder)
