@@ -78,16 +78,26 @@ class Model:
         loading = Loading(
             device, batch_size, trust_remote_code, allow_pickle, modules, adapters, self.cutoffs, backend, weights
         )
-        adapter = loader(self.spec.adapter)(self.spec, directory, loading)
+        adapter = self._read(directory, loading)
         if self.checkpoint:
             self.checkpoint.check_unchanged(allow_pickle=allow_pickle)
+        return adapter
+
+    def _read(self, directory: Path, loading: Loading) -> Adapter:
+        """The model of a folder, on the matrix backend asked for; some kinds of model have torch alone."""
+        adapter = loader(self.spec.adapter)(self.spec, directory, loading)
+        wanted = loading.backend
+        if wanted and wanted != "torch" and self.checkpoint and not adapter.backend.startswith(wanted):
+            raise BadInput(
+                f"--backend {wanted} does not apply to {self.spec.name}, which runs on torch as it is; leave it out"
+            )
         return adapter
 
     def _load_mixture(self, checkpoint: MixedCheckpoint, loading: Loading) -> Adapter:
         """Mix the weights in a temporary folder, and read them from there."""
         with mixer()(checkpoint, self.spec, loading) as folder:
             directory = folder / transformer_folder(folder)
-            adapter = loader(self.spec.adapter)(self.spec, directory, replace(loading, modules=folder))
+            adapter = self._read(directory, replace(loading, modules=folder))
         checkpoint.check_unchanged(allow_pickle=loading.allow_pickle)
         return adapter
 
