@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
@@ -70,11 +71,13 @@ class Pace:
         self._work = float(total if work is None else work)
         self._worked = 0.0
         self._began = time.monotonic()
+        self._counting = threading.Lock()
 
     def advance(self, items: int, work: float | None = None) -> None:
-        """So many more items are done."""
-        self.done += items
-        self._worked += items if work is None else work
+        """So many more items are done, as any thread may say."""
+        with self._counting:
+            self.done += items
+            self._worked += items if work is None else work
 
     @property
     def elapsed(self) -> float:
