@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from flagbench.models.backbone.backend import HALF_TOLERANCE, TOLERANCE
 from flagbench.models.backbone.batching import Batch
+from flagbench.models.backbone.caches import cache_name
 from flagbench.models.contract import Backend, Loading
 
 ENCODERS = frozenset({"BertLayer", "RobertaLayer", "XLMRobertaLayer"})
@@ -187,7 +188,7 @@ def run_for(layer: Any, token: torch.Tensor, arguments: Sequence[Any], named: di
         given["position_ids"] = given["position_ids"].expand(len(token), -1).gather(1, token.unsqueeze(1))
     mask = given.pop("attention_mask", None)
     given["attention_mask"] = _mask_of(layer, mask, texts, token, states.shape[1])
-    given["past_key_values"] = keys_values
+    given[cache_name(type(layer).forward)] = keys_values
     result: torch.Tensor = type(layer).forward(layer, states[texts, token].unsqueeze(1), **given)
     return result
 
@@ -269,7 +270,7 @@ def _in_fp32(layer: Any, run: Callable[[], object], inside: torch.Tensor) -> lis
     finally:
         hook.remove()
     arguments, named = _float(calls[0])
-    named["past_key_values"] = None  # what the run has put into its cache stands there already
+    named[cache_name(type(layer).forward)] = None  # what the run has put into its cache stands there already
     precise = copy.deepcopy(layer).float()
     whole = type(layer).forward(precise, *arguments, **named)
     pairs = []
