@@ -28,7 +28,7 @@ Capability = Literal["encode", "score", "search", "generate", "replay"]
 Part = Literal["dense", "sparse", "multi_vector"]
 """Parts of an embedding: one vector, a weight per token of the vocabulary, or a vector per token."""
 
-Backend = Literal["torch", "onednn"]
+Backend = Literal["torch", "onednn", "compiled"]
 """Matrix backend: see ``models/backbone/backend.py``."""
 
 BACKENDS: tuple[Backend, ...] = get_args(Backend)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -73,11 +74,13 @@ class Pace:
         self._worked = 0.0
         self._began = time.monotonic()
         self._stopped = 0.0
+        self._counting = threading.Lock()
 
     def advance(self, items: int, work: float | None = None) -> None:
-        """So many more items are done."""
-        self.done += items
-        self._worked += items if work is None else work
+        """So many more items are done, as any thread may say."""
+        with self._counting:
+            self.done += items
+            self._worked += items if work is None else work
 
     def leave_out(self, seconds: float) -> None:
         """For so long the process was stopped, which says nothing of its speed."""

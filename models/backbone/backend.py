@@ -1,8 +1,10 @@
-"""Matrix backend of a loaded model: torch as it is, or oneDNN with weights in its own layout.
+"""Matrix backend of a loaded model: torch as it is, oneDNN with weights in its own layout, or layers compiled by torch.
 
 On a processor, oneDNN's products with weights that are laid out for it once are exact in fp32 and, with AVX-512, faster
 than torch's own, which go through MKL (``docs/adr/0005-onednn-on-the-processor.md`` has the figures and what else was
-measured). The layers are replaced after adapters were merged, and the model must then give what it gave before.
+measured). Compiled layers do sums, norms and activations in one pass over memory, and are taken when they are asked for
+(``docs/adr/0031-compiled-layers.md``). The layers are replaced after adapters were merged, and the model must then give
+what it gave before.
 """
 
 from __future__ import annotations
@@ -12,15 +14,21 @@ from typing import Any
 
 import torch
 
-from flagbench import BadInput
+from flagbench import BadInput, printable
 from flagbench.models.contract import Backend, Loading
 from flagbench.models.spec import ModelSpec
 
-# Largest difference from eager torch, relative above 1, with which the faster backend is taken.
+# Largest difference from eager torch, relative above 1, with which the faster backend is taken; the same in half
+# precision, in which equal sums differ.
 TOLERANCE = 1e-5
+HALF_TOLERANCE = 5e-2
+# Graphs that torch may compile of one layer's code: some five for each model and dtype (with a mask and without, one
+# text and several, one token and several).
+_GRAPHS = 128
 # Rows that oneDNN lays the weights out for; other numbers of rows are as exact.
 _ROWS = 2_048
 
+_FAULTS = (TypeError, ValueError, IndexError, RuntimeError, AttributeError)
 
 Probe = Callable[[Any], torch.Tensor]
 """Outputs of a model for some inputs, in one tensor: before and after its layers are replaced they must agree."""
@@ -50,11 +58,12 @@ class PackedLinear(torch.nn.Module):
 
 
 def probe_of_text(model: Any) -> torch.Tensor:
-    """Outputs of a model of texts for a few ids of its vocabulary."""
-    size = int(model.get_input_embeddings().weight.shape[0])
-    ids = torch.arange(48).reshape(3, 16) * 7 % size
-    output: torch.Tensor = model(input_ids=ids, attention_mask=torch.ones_like(ids))[0]
-    return output
+    """Outputs of a model of texts for a few ids of its vocabulary, of full length and with two texts padded."""
+    table = model.get_input_embeddings().weight
+    ids = torch.arange(48, device=table.device).reshape(3, 16) * 7 % int(table.shape[0])
+    padded = torch.ones_like(ids)
+    padded[1, 9:] = padded[2, 15:] = 0
+    return torch.cat([model(input_ids=ids, attention_mask=mask)[0] for mask in (torch.ones_like(ids), padded)])
 
 
 def use_backend(model: Any, spec: ModelSpec, loading: Loading, probe: Probe | None = None) -> Backend:
@@ -70,15 +79,16 @@ def use_backend(model: Any, spec: ModelSpec, loading: Loading, probe: Probe | No
         What it runs on now.
 
     Raises:
-        BadInput: oneDNN was asked for and cannot be used.
+        BadInput: oneDNN or compiled layers were asked for and cannot be used.
     """
     wanted = loading.backend
     if wanted == "torch" or (wanted is None and _mkl_is_faster()):
         return "torch"
-    why = _why_not(spec, loading.device) or _pack(model, probe or probe_of_text)
-    if why and wanted == "onednn":
-        raise _refusal(spec, why)
-    return "torch" if why else "onednn"
+    replace = _compile if wanted == "compiled" else _pack
+    why = _why_not(wanted or "onednn", spec, loading.device) or replace(model, probe or probe_of_text)
+    if why and wanted:
+        raise _refusal(wanted, spec, why)
+    return "torch" if why else (wanted or "onednn")
 
 
 def check_backend(wanted: Backend | None, spec: ModelSpec, device: str) -> None:
@@ -87,15 +97,18 @@ def check_backend(wanted: Backend | None, spec: ModelSpec, device: str) -> None:
     Raises:
         BadInput: It cannot.
     """
-    if wanted == "onednn" and (why := _why_not(spec, device)):
-        raise _refusal(spec, why)
+    if wanted and wanted != "torch" and (why := _why_not(wanted, spec, device)):
+        raise _refusal(wanted, spec, why)
 
 
-def _refusal(spec: ModelSpec, why: str) -> BadInput:
-    return BadInput(f"--backend onednn cannot run {spec.name}: {why}; leave --backend out")
+def _refusal(wanted: Backend, spec: ModelSpec, why: str) -> BadInput:
+    return BadInput(f"--backend {wanted} cannot run {spec.name}: {why}; leave --backend out")
 
 
-def _why_not(spec: ModelSpec, device: str) -> str:
+def _why_not(wanted: Backend, spec: ModelSpec, device: str) -> str:
+    if wanted == "compiled":
+        fits = device == "cpu" or device.startswith("cuda")
+        return "" if fits else f"torch compiles for the processor and for CUDA, and this is {device}"
     if device != "cpu" or spec.dtype != "fp32":
         return f"it is for fp32 on the processor, and this is {spec.dtype} on {device}"
     built = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
@@ -115,23 +128,74 @@ def _pack(model: Any, probe: Probe) -> str:
     """Replace the layers; when the model then gives something else, put them back and say why."""
     try:
         before = probe(model)
-    except (TypeError, ValueError, IndexError, RuntimeError, AttributeError) as error:
-        return f"it cannot be compared with torch ({type(error).__name__})"
+    except _FAULTS as error:
+        return _not_compared(error)
     shared = {id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)}
     for parent, name in _layers(model, torch.nn.Linear):
         if id(getattr(parent, name).weight) not in shared:
             setattr(parent, name, PackedLinear(getattr(parent, name)))
     try:
-        difference = float(((probe(model) - before).abs() / before.abs().clamp(min=1.0)).max())
-    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+        why = _too_far(probe(model), before)
+    except _FAULTS as error:
         why = f"it does not take oneDNN's layers ({type(error).__name__})"
-    else:
-        if difference <= TOLERANCE:
-            return ""
-        why = f"its states differ by {difference:.1e} from torch's"
+    if not why:
+        return ""
     for parent, name in _layers(model, PackedLinear):
         setattr(parent, name, getattr(parent, name).unpacked())
     return why
+
+
+@torch.inference_mode()
+def _compile(model: Any, probe: Probe) -> str:
+    """Have torch compile each layer whole, for any number and length of texts; why that cannot be, if so."""
+    try:
+        before = probe(model)
+    except _FAULTS as error:
+        return _not_compared(error)
+    layers = _repeated(model)
+    if not layers:
+        return "it has no list of layers"
+    # A cache of keys and values differs from layer to layer, and would have each compiled for itself.
+    if getattr(model.config, "use_cache", False):
+        model.config.use_cache = False
+    # All layers of a kind share their code, those of other models too.
+    torch._dynamo.config.recompile_limit = max(_GRAPHS, torch._dynamo.config.recompile_limit)
+    for layer in layers:
+        layer.forward = torch.compile(
+            layer.forward, fullgraph=True, dynamic=True, options={"emulate_precision_casts": True}
+        )
+    try:
+        return _too_far(probe(model), before)
+    except _FAULTS as error:
+        return f"torch cannot compile its layers ({_first_line(error)})"
+
+
+def _not_compared(error: Exception) -> str:
+    return f"it cannot be compared with torch ({type(error).__name__})"
+
+
+def _first_line(error: Exception) -> str:
+    """Of a message that may go on with traces of torch's compiler."""
+    return printable((str(error).strip() or type(error).__name__).splitlines()[0])[:200]
+
+
+def _too_far(states: torch.Tensor, before: torch.Tensor) -> str:
+    """An empty line when states are what they were before, relative above 1; else how far they are apart."""
+    states, least = states.float(), before.float().abs().clamp(min=1.0)
+    difference = float(((states - before.float()).abs() / least).max())
+    tolerance = TOLERANCE if before.dtype == torch.float32 else HALF_TOLERANCE
+    return "" if difference <= tolerance else f"its states differ by {difference:.1e} from torch's"
+
+
+def _repeated(model: Any) -> list[Any]:
+    """The layers of a model: the modules of its lists, those not that are in a layer themselves (as experts are)."""
+    layers: list[Any] = []
+    inside: set[int] = set()
+    for module in model.modules():
+        if isinstance(module, torch.nn.ModuleList) and id(module) not in inside:
+            layers += module
+            inside.update(map(id, module.modules()))
+    return layers
 
 
 def _layers(model: Any, kind: type[torch.nn.Module]) -> list[tuple[Any, str]]:

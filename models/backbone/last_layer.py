@@ -19,13 +19,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from flagbench.models.backbone.backend import HALF_TOLERANCE, TOLERANCE
 from flagbench.models.backbone.batching import Batch
+from flagbench.models.backbone.caches import cache_name
 from flagbench.models.contract import Backend, Loading
-
-# Largest difference from the plain model, relative above 1, with which one token is taken.
-TOLERANCE = 1e-5
-# The same of a whole model in half precision, in which equal sums differ; its last layer is compared in fp32 before.
-_HALF_TOLERANCE = 5e-2
 
 ENCODERS = frozenset({"BertLayer", "RobertaLayer", "XLMRobertaLayer"})
 """Layers of encoders, by the name of their class in transformers."""
@@ -124,22 +121,23 @@ class LastLayer:
                 return why
         self._install()
         after = [forward(*each) for each in zip(rows, map(Batch, probes), strict=True)]
-        return _too_far(list(zip(before, after, strict=True)), _HALF_TOLERANCE if half else TOLERANCE)
+        return _too_far(list(zip(before, after, strict=True)), HALF_TOLERANCE if half else TOLERANCE)
 
     def _install(self) -> None:
+        self._whole = self._layer.forward
         self._layer.forward = self._forward
         self._hook = self._base.register_forward_hook(self._spread)
         self._active = True
 
     def _remove(self) -> None:
         if self._active:
-            del self._layer.forward
+            self._layer.forward = self._whole
             self._hook.remove()
         self._active = False
 
     def _forward(self, *arguments: Any, **named: Any) -> Any:
         if self._token is None:
-            return type(self._layer).forward(self._layer, *arguments, **named)
+            return self._whole(*arguments, **named)
         return run_for(self._layer, self._token, arguments, named)
 
     def _spread(self, _module: Any, _inputs: Any, output: Any) -> Any:
@@ -190,7 +188,7 @@ def run_for(layer: Any, token: torch.Tensor, arguments: Sequence[Any], named: di
         given["position_ids"] = given["position_ids"].expand(len(token), -1).gather(1, token.unsqueeze(1))
     mask = given.pop("attention_mask", None)
     given["attention_mask"] = _mask_of(layer, mask, texts, token, states.shape[1])
-    given["past_key_values"] = keys_values
+    given[cache_name(type(layer).forward)] = keys_values
     result: torch.Tensor = type(layer).forward(layer, states[texts, token].unsqueeze(1), **given)
     return result
 
@@ -273,7 +271,7 @@ def _in_fp32(layer: Any, run: Callable[[], object], inside: torch.Tensor) -> lis
     finally:
         hook.remove()
     arguments, named = _float(calls[0])
-    named["past_key_values"] = None  # what the run has put into its cache stands there already
+    named[cache_name(type(layer).forward)] = None  # what the run has put into its cache stands there already
     precise = copy.deepcopy(layer).float()
     whole = type(layer).forward(precise, *arguments, **named)
     pairs = []

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
+from flagbench.models.backbone.caches import cache_name
 from flagbench.models.generators.prefix import PREFILL, new_cache
 from flagbench.models.prompts import Loss, Window
 
@@ -26,16 +27,16 @@ def window_loss(model: Any, window: Window, device: str) -> Loss:
     scored = min(window.targets, ids.shape[1] - 1)
     if scored < 1:
         return Loss(0.0, 0)
-    cache, total = new_cache(), 0.0
+    kept, total = {cache_name(model.forward): new_cache(), "use_cache": True}, 0.0
     vocabulary = int(model.config.get_text_config().vocab_size)
     piece = max(1, min(PREFILL, _LOGITS // (4 * vocabulary)))
     first = ids.shape[1] - 1 - scored  # the token whose successor is scored first
     for start in range(0, first, PREFILL):
         before = ids[:, start : min(start + PREFILL, first)]
-        model(input_ids=before, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        model(input_ids=before, logits_to_keep=1, **kept)
     for start in range(first, ids.shape[1] - 1, piece):
         end = min(start + piece, ids.shape[1] - 1)
-        logits = model(input_ids=ids[:, start:end], past_key_values=cache, use_cache=True).logits[0]
+        logits = model(input_ids=ids[:, start:end], **kept).logits[0]
         total += float(cross_entropy(logits.float(), ids[0, start + 1 : end + 1], reduction="sum"))
     return Loss(total, scored)
 

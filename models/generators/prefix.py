@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
+from flagbench.models.backbone.caches import cache_name
+
 PREFILL = 2048
 """Tokens of one forward pass over a prompt: its activations are no larger, however long the prompt."""
 
@@ -28,7 +30,7 @@ def grows(model: Any) -> bool:
         type(model).__module__.startswith("transformers.")
         and not getattr(model, "_is_stateful", False)
         and not getattr(config, "is_encoder_decoder", False)
-        and {"position_ids", "past_key_values", "logits_to_keep"} <= taken.keys()
+        and {"position_ids", cache_name(model.forward), "logits_to_keep"} <= taken.keys()
         and kinds <= _GROWING
     )
 
@@ -78,10 +80,11 @@ class Prefix:
         elif self.tokens > shared:
             self._cache.crop(shared - self.tokens)
         cache = self._cache
+        kept = {cache_name(self._model.forward): cache}
         try:
             for start in range(shared, len(before), PREFILL):
                 piece = torch.tensor([before[start : start + PREFILL]], dtype=torch.long, device=device)
-                self._model(input_ids=piece, past_key_values=cache, use_cache=True, logits_to_keep=1)
+                self._model(input_ids=piece, use_cache=True, logits_to_keep=1, **kept)
         except BaseException:
             self.forget()  # some layers may have read more than others
             raise

@@ -14,6 +14,7 @@ import torch
 import transformers
 
 from flagbench import BadInput, ModelFault
+from flagbench.models.backbone.caches import cache_name
 from flagbench.models.backbone.pretrained import read_pretrained
 from flagbench.models.backbone.rope import check_base, set_base
 from flagbench.models.contract import Loading
@@ -123,7 +124,7 @@ class TextLanguageModel(LanguageModel):
             return super()._continued(batch, stopping, **more)
         cache = self._prefix.read(batch["input_ids"][0].tolist(), self.device)
         try:
-            return super()._continued(batch, stopping, past_key_values=cache, **more)
+            return super()._continued(batch, stopping, **{cache_name(self._model.forward): cache}, **more)
         except BaseException:
             self._prefix.forget()
             raise
@@ -137,7 +138,8 @@ class TextLanguageModel(LanguageModel):
         cache = self._prefix.read(before, self.device)
         behind = torch.tensor([[before[-1], *given]], dtype=torch.long, device=self.device)
         try:
-            logits = self._model(input_ids=behind, past_key_values=cache, use_cache=True).logits[0]
+            kept = {cache_name(self._model.forward): cache}
+            logits = self._model(input_ids=behind, use_cache=True, **kept).logits[0]
         except BaseException:
             self._prefix.forget()
             raise

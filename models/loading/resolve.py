@@ -84,6 +84,16 @@ class Model:
             self.checkpoint.check_unchanged(allow_pickle=allow_pickle)
         return adapter
 
+    def _read(self, directory: Path, loading: Loading) -> Adapter:
+        """The model of a folder, on the matrix backend asked for; some kinds of model have torch alone."""
+        adapter = loader(self.spec.adapter)(self.spec, directory, loading)
+        wanted = loading.backend
+        if wanted and wanted != "torch" and self.checkpoint and not adapter.backend.startswith(wanted):
+            raise BadInput(
+                f"--backend {wanted} does not apply to {self.spec.name}, which runs on torch as it is; leave it out"
+            )
+        return adapter
+
     def _load_mixture(self, checkpoint: MixedCheckpoint, loading: Loading) -> Adapter:
         """Mix the weights in a temporary folder, and read them from there."""
         with mixer()(checkpoint, self.spec, loading) as folder:

@@ -24,6 +24,7 @@ from transformers.masking_utils import create_causal_mask, create_sliding_window
 from flagbench import BadInput
 from flagbench.models.backbone.backend import use_backend
 from flagbench.models.backbone.batching import Batch, Batcher
+from flagbench.models.backbone.caches import cache_name
 from flagbench.models.backbone.peft_adapters import add_adapters
 from flagbench.models.backbone.pretrained import read_pretrained, read_tensors
 from flagbench.models.contract import Backend, Capability, Cutoff, Loading
@@ -271,7 +272,7 @@ def _inputs(model: Any, hidden: torch.Tensor, mask: torch.Tensor) -> dict[str, d
         "config": model.config,
         "inputs_embeds": hidden,
         "attention_mask": mask,
-        "past_key_values": None,
+        cache_name(create_causal_mask): None,
         "position_ids": positions,
     }
     rest = {"position_embeddings": model.rotary_emb(hidden, positions), "position_ids": positions}

@@ -186,7 +186,9 @@ def _add_devices(devices: argparse._ArgumentGroup) -> None:
         help="address of a running Ray cluster (default: a new one on this machine)",
     )
     devices.add_argument("--batch-size", type=positive, metavar="N", help="texts per forward pass (default: by tokens)")
-    devices.add_argument("--backend", choices=BACKENDS, help="matrix backend (default: the fastest exact one)")
+    devices.add_argument(
+        "--backend", choices=BACKENDS, help="matrix backend (default: torch or oneDNN, the faster exact one)"
+    )
 
 
 def _examples(benchmark: Benchmark, command: str) -> list[str]:

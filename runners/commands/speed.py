@@ -89,7 +89,9 @@ def add_speed(parser: Parser, arguments: Sequence[str]) -> None:
     )
     where.add_argument("--overwrite", action="store_true", help="measure again what was measured (default off)")
     add_device(where)
-    where.add_argument("--backend", choices=BACKENDS, help="matrix backend (default: the fastest exact one)")
+    where.add_argument(
+        "--backend", choices=BACKENDS, help="matrix backend (default: torch or oneDNN, the faster exact one)"
+    )
     add_model_options(parser)
     if takes_served(benchmark):
         group = parser.add_argument_group("embedders and rerankers behind a server (docs/served.md)")

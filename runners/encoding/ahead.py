@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench.models.contract import Adapter, Parallel
+from flagbench.models.passes import Stopped, stopped_by
 from flagbench.models.remote import Streaming
 
 R = TypeVar("R")
@@ -27,12 +29,23 @@ def lanes_of(adapter: Adapter) -> int:
 
 
 def ahead(
-    chunks: Iterable[NDArray[np.int64]], prepare: Callable[[NDArray[np.int64]], Callable[[], R]], lanes: int
+    chunks: Iterable[NDArray[np.int64]],
+    prepare: Callable[[NDArray[np.int64]], Callable[[], R]],
+    lanes: int,
+    *,
+    beside: bool = False,
 ) -> Iterator[tuple[NDArray[np.int64], R]]:
     """Results of chunks, in their order.
 
     A thread prepares the next chunk while this one runs; an adapter of several lanes runs so many at the same time,
     each in a thread that waits for it.
+
+    Args:
+        chunks: Rows of each.
+        prepare: Makes the call that runs the model over a chunk.
+        lanes: Calls that may run at the same time.
+        beside: A model of one lane runs in a thread of its own, one chunk ahead, so that its device has work while the
+            caller keeps what it got. A caller that takes no more waits for the pass that runs, and for no other.
     """
 
     def begin(chunk: NDArray[np.int64]) -> Callable[[], R]:
@@ -42,15 +55,35 @@ def ahead(
         result = run()
         return lambda: result
 
+    def run(prepared: Future[Callable[[], R]]) -> R:
+        if end.is_set():
+            raise Stopped
+        try:
+            with stopped_by(end):
+                return prepared.result()()
+        except BaseException:
+            end.set()
+            raise
+
+    def started(chunk: NDArray[np.int64]) -> Callable[[], R]:
+        prepared = pool.submit(begin, chunk)
+        return runner.submit(run, prepared).result if runner else lambda: prepared.result()()
+
+    end = threading.Event()
     pool = ThreadPoolExecutor(lanes, thread_name_prefix="prepare")
-    coming: deque[tuple[NDArray[np.int64], Future[Callable[[], R]]]] = deque()
+    runner = ThreadPoolExecutor(1, thread_name_prefix="run") if beside and lanes == 1 else None
+    most = lanes + (runner is not None)
+    coming: deque[tuple[NDArray[np.int64], Callable[[], R]]] = deque()
     try:
         for chunk in chunks:
-            coming.append((chunk, pool.submit(begin, chunk)))
-            if len(coming) > lanes:
-                first, future = coming.popleft()
-                yield first, future.result()()
-        for first, future in coming:
-            yield first, future.result()()
+            coming.append((chunk, started(chunk)))
+            if len(coming) > most:
+                first, result = coming.popleft()
+                yield first, result()
+        for first, result in coming:
+            yield first, result()
     finally:
+        end.set()
         pool.shutdown(cancel_futures=True)
+        if runner:
+            runner.shutdown(cancel_futures=True)

@@ -2,7 +2,8 @@
 
 Cached vectors are read. The rest goes through the adapter longest first, in chunks that are stored as soon
 as they are there. Where a chunk ends depends on the texts in it alone, so a run that was killed goes on with the very
-chunks, and the very numbers, that it would have had; the next chunk is tokenised while the model runs on this one.
+chunks, and the very numbers, that it would have had; the next chunk is tokenised while the model runs on this one. On
+a GPU the model runs on the next chunk while this one is stored.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import ModelFault
-from flagbench.models.contract import DENSE, Encoder, Part, Role, Scorer
+from flagbench.models.contract import DENSE, Adapter, Encoder, Part, Role, Scorer
 from flagbench.models.embeddings import Embeddings
 from flagbench.models.inputs import Input, Pair, cost, line, pair_key, readable, readable_pair
 from flagbench.models.quantised import truncated
@@ -224,7 +225,9 @@ class TextEncoder:
             told[int(rows[0])] = part
             return functools.partial(part.run, call)
 
-        for chunk, embeddings in clock.timing(ahead(chunks, prepare, lanes)):
+        for chunk, embeddings in clock.timing(
+            ahead(chunks, prepare, lanes, beside=_on_gpu(self.adapter) and not small)
+        ):
             if cached and keys is not None:
                 embeddings = cached.put(keys[chunk], embeddings) if keep else cached.rounded(embeddings)
             self.counts.encoded += len(chunk)
@@ -342,12 +345,17 @@ def score_pairs(
         return lambda: _usable(part.run(run), len(chosen), scorer)
 
     chunks = chunks_of(missing, costs, *(_CHUNK_CPU if scorer.device == "cpu" else _CHUNK_GPU))
-    for chunk, values in ahead(chunks, prepare, lanes):
+    for chunk, values in ahead(chunks, prepare, lanes, beside=_on_gpu(scorer)):
         if cached and keys is not None:
             cached.put(keys[chunk], Embeddings(dense=values[:, None]))
         scores[chunk] = values
         told.pop(int(chunk[0])).finish()
     return scores[places]
+
+
+def _on_gpu(adapter: Adapter) -> bool:
+    """Whether a model leaves the processor free for what is done with its results."""
+    return adapter.device.startswith("cuda")
 
 
 def _usable(scores: NDArray[np.float32], pairs: int, scorer: Scorer) -> NDArray[np.float32]:

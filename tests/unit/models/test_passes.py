@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 
-from flagbench.models.passes import heard_by, passed
+import pytest
+
+from flagbench.models.passes import Stopped, heard_by, passed, stopped_by
 
 
 def test_passes_are_heard_of_while_somebody_listens() -> None:
@@ -24,3 +26,19 @@ def test_passes_are_heard_of_while_somebody_listens() -> None:
         other.join()
     passed(6)
     assert (outer, inner) == ([2, 4], [3])
+
+
+def test_the_first_pass_after_the_end_is_the_last() -> None:
+    """It has ended, so it is heard of; other threads go on."""
+    heard: list[int] = []
+    end = threading.Event()
+    with heard_by(heard.append), stopped_by(end):
+        passed(1)
+        end.set()
+        with pytest.raises(Stopped):
+            passed(2)
+        other = threading.Thread(target=passed, args=(3,))
+        other.start()
+        other.join()
+    passed(4)
+    assert heard == [1, 2]

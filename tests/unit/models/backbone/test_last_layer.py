@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ import transformers
 from numpy.typing import NDArray
 
 from flagbench.models.backbone.backend import use_backend
+from flagbench.models.backbone.caches import cache_name
 from flagbench.models.backbone.last_layer import DECODERS, ENCODERS, LastLayer
 from flagbench.models.contract import Backend, Loading
 from flagbench.models.loading.registry import published
@@ -215,6 +217,7 @@ def _gives(change: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Call
         kind = type(layer)
         forward = kind.forward
 
+        @functools.wraps(forward)
         def odd(self: Any, hidden_states: torch.Tensor, *arguments: Any, **kwargs: Any) -> torch.Tensor:
             return change(hidden_states, forward(self, hidden_states, *arguments, **kwargs))
 
@@ -266,8 +269,8 @@ def test_a_layer_that_takes_no_keys_and_values_runs_whole(error: Exception, why:
     attention = last_layer(model).attention.self
     own = type(attention).forward
 
-    def forward(states: torch.Tensor, *arguments: Any, past_key_values: Any = None, **named: Any) -> Any:
-        if past_key_values is not None:
+    def forward(states: torch.Tensor, *arguments: Any, **named: Any) -> Any:
+        if named.get(cache_name(own)) is not None:
             raise error
         return own(attention, states, *arguments, **named)
 

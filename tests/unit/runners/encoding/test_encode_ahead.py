@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,8 +18,9 @@ from flagbench.models.contract import DENSE
 from flagbench.models.embeddings import Embeddings
 from flagbench.models.inputs import TEXT
 from flagbench.models.loading.registry import published
+from flagbench.models.passes import passed
 from flagbench.runners.encoding import encode
-from flagbench.runners.encoding.cache import EmbeddingCache
+from flagbench.runners.encoding.cache import CachedEmbeddings, EmbeddingCache
 from flagbench.runners.encoding.encode import TextEncoder, score_pairs
 from flagbench.runners.progress import Silent
 from flagbench.runners.store.store import Store
@@ -33,6 +36,7 @@ SECONDS = 30.0  # nobody waits so long unless something is broken
 @pytest.fixture(autouse=True)
 def chunks_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encode, "_CHUNK_CPU", (2, 1_000))
+    monkeypatch.setattr(encode, "_CHUNK_GPU", (2, 1_000))
 
 
 class Watched:
@@ -45,11 +49,11 @@ class Watched:
     capabilities = frozenset({"encode", "score"})
     parts = DENSE
     modalities = TEXT
-    device = "cpu"
     backend = "numpy"
     spec = SPEC
 
-    def __init__(self, at: Callable[[str, int], None] = lambda step, chunk: None) -> None:
+    def __init__(self, at: Callable[[str, int], None] = lambda step, chunk: None, device: str = "cpu") -> None:
+        self.device = device
         self.steps: list[tuple[str, int, str]] = []
         self._at = at
 
@@ -81,12 +85,13 @@ def score(adapter: Any, cache: EmbeddingCache | None = None) -> NDArray[np.float
     return score_pairs(adapter, PAIRS, instruction="", progress=Silent(), cache=cache)
 
 
+DEVICES = ("cpu", "cuda:0")
 WAYS = pytest.mark.parametrize("way", [embed, score])
 
 
 def idle() -> bool:
-    """Whether no thread that prepares is left."""
-    return not any(thread.name.startswith("prepare") for thread in threading.enumerate())
+    """Whether no thread that prepares, or runs a model, is left."""
+    return not any(thread.name.startswith(("prepare", "run")) for thread in threading.enumerate())
 
 
 def truth(way: Callable[..., Any]) -> NDArray[np.float32]:
@@ -138,17 +143,18 @@ class Odd(Exception):
 
 
 @WAYS
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("error", [Odd("as it is"), BadInput("one line"), KeyboardInterrupt()], ids=repr)
 @pytest.mark.parametrize("broken", range(CHUNKS))
 @pytest.mark.parametrize("step", ["prepare", "run"])
 def test_an_error_surfaces_as_itself_and_what_came_before_is_kept(
-    step: str, broken: int, error: BaseException, way: Callable[..., Any], opened: Opened
+    step: str, broken: int, error: BaseException, device: str, way: Callable[..., Any], opened: Opened
 ) -> None:
     def at(where: str, chunk: int) -> None:
         if (where, chunk) == (step, broken):
             raise error
 
-    adapter, again = Watched(at), Watched()
+    adapter, again = Watched(at, device), Watched(device=device)
     with pytest.raises(type(error)) as caught:
         way(adapter, EmbeddingCache(opened()))
     assert caught.value is error
@@ -158,15 +164,68 @@ def test_an_error_surfaces_as_itself_and_what_came_before_is_kept(
     assert again.done("run") == list(range(broken, CHUNKS))
 
 
-def test_who_takes_no_more_chunks_leaves_nothing_running() -> None:
-    adapter = Watched()
+@pytest.mark.parametrize("device", DEVICES)
+def test_who_takes_no_more_chunks_leaves_nothing_running(device: str) -> None:
+    adapter = Watched(device=device)
     chunks = TextEncoder(adapter, Silent()).chunks(TEXTS, role="passage", parts=DENSE)
     rows, found = next(chunks)
     assert rows.tolist() == [0, 1]
     assert isinstance(found, Embeddings)
     chunks.close()
     assert idle()
-    assert adapter.done("run") == [0]
+    assert adapter.done("run") == list(range(len(adapter.done("run"))))
+    assert adapter.done("run") == [0] or device != "cpu"
+
+
+# On a GPU
+
+
+@WAYS
+def test_on_a_gpu_the_model_runs_while_the_chunk_before_is_kept(way: Callable[..., Any], opened: Opened) -> None:
+    """A chunk is put into the store only once the model runs on the next one, in a thread of its own."""
+    begun = [threading.Event() for _ in range(CHUNKS)]
+    cache, kept = EmbeddingCache(opened()), itertools.count()
+    put = CachedEmbeddings.put
+
+    def waits(self: Any, *given: Any) -> Any:
+        number = next(kept)
+        assert begun[min(number + 1, CHUNKS - 1)].wait(SECONDS)
+        return put(self, *given)
+
+    adapter = Watched(lambda step, chunk: begun[chunk].set() if step == "run" else None, "cuda:0")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CachedEmbeddings, "put", waits)
+        np.testing.assert_array_equal(way(adapter, cache), truth(way))
+    assert adapter.done("run") == [0, 1, 2, 3]
+    assert next(kept) == CHUNKS
+    assert {name for step, _, name in adapter.steps if step == "run"} == {"run_0"}
+    assert idle()
+
+
+@WAYS
+def test_an_interrupted_caller_waits_for_one_pass_and_not_for_a_chunk(way: Callable[..., Any], opened: Opened) -> None:
+    """Ctrl-C falls into the caller, while the model would have passes for hours."""
+    interrupted, ended = threading.Event(), threading.Event()
+
+    def at(step: str, chunk: int) -> None:
+        if (step, chunk) != ("run", 1):
+            return
+        assert interrupted.wait(SECONDS)
+        until = time.monotonic() + SECONDS
+        while time.monotonic() < until:
+            passed(1)
+        ended.set()
+
+    def interrupts(*_: Any) -> Any:
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CachedEmbeddings, "put", interrupts)
+        with pytest.raises(KeyboardInterrupt):
+            way(Watched(at, "cuda:0"), EmbeddingCache(opened()))
+    assert not ended.is_set()
+    assert idle()
 
 
 def test_nothing_is_prepared_that_the_store_has(opened: Opened) -> None:
