@@ -191,9 +191,16 @@ def prepare_gpu(device: str, *, exact: bool) -> None:
         return
     import torch
 
-    torch.cuda.set_device(device)
+    make_current(device)
     if exact:
         torch.backends.cudnn.allow_tf32 = False
+
+
+def make_current(device: str) -> None:
+    """Have a GPU be the current one of this thread; each thread has its own."""
+    import torch
+
+    torch.cuda.set_device(device)
 
 
 def limit_threads(count: int) -> None:

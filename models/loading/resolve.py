@@ -84,16 +84,6 @@ class Model:
             self.checkpoint.check_unchanged(allow_pickle=allow_pickle)
         return adapter
 
-    def _read(self, directory: Path, loading: Loading) -> Adapter:
-        """The model of a folder, on the matrix backend asked for; some kinds of model have torch alone."""
-        adapter = loader(self.spec.adapter)(self.spec, directory, loading)
-        wanted = loading.backend
-        if wanted and wanted != "torch" and self.checkpoint and not adapter.backend.startswith(wanted):
-            raise BadInput(
-                f"--backend {wanted} does not apply to {self.spec.name}, which runs on torch as it is; leave it out"
-            )
-        return adapter
-
     def _load_mixture(self, checkpoint: MixedCheckpoint, loading: Loading) -> Adapter:
         """Mix the weights in a temporary folder, and read them from there."""
         with mixer()(checkpoint, self.spec, loading) as folder:
@@ -103,8 +93,9 @@ class Model:
         return adapter
 
     def _read(self, directory: Path, loading: Loading) -> Adapter:
+        """The model of a folder, on the matrix backend asked for; some kinds of model have torch alone."""
         try:
-            return loader(self.spec.adapter)(self.spec, directory, loading)
+            adapter = loader(self.spec.adapter)(self.spec, directory, loading)
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
@@ -112,6 +103,12 @@ class Model:
                 f"{self.spec.name} in {self.spec.dtype} does not fit into what is free of the memory of "
                 f"{loading.device}: free some, use a smaller --dtype, or another --device"
             ) from error
+        wanted = loading.backend
+        if wanted and wanted != "torch" and self.checkpoint and not adapter.backend.startswith(wanted):
+            raise BadInput(
+                f"--backend {wanted} does not apply to {self.spec.name}, which runs on torch as it is; leave it out"
+            )
+        return adapter
 
     def tokens(self, *, trust_remote_code: bool) -> Tokens:
         """Read the tokenizer of a language model of texts, and no weights.

@@ -33,7 +33,7 @@ def ahead(
     prepare: Callable[[NDArray[np.int64]], Callable[[], R]],
     lanes: int,
     *,
-    beside: bool = False,
+    beside: Callable[[], None] | None = None,
 ) -> Iterator[tuple[NDArray[np.int64], R]]:
     """Results of chunks, in their order.
 
@@ -44,8 +44,9 @@ def ahead(
         chunks: Rows of each.
         prepare: Makes the call that runs the model over a chunk.
         lanes: Calls that may run at the same time.
-        beside: A model of one lane runs in a thread of its own, one chunk ahead, so that its device has work while the
-            caller keeps what it got. A caller that takes no more waits for the pass that runs, and for no other.
+        beside: A model of one lane runs in a thread of its own, which this makes ready, one chunk ahead, so that its
+            device has work while the caller keeps what it got. A caller that takes no more waits for the pass that
+            runs, and for no other. None where it runs in the caller's thread.
     """
 
     def begin(chunk: NDArray[np.int64]) -> Callable[[], R]:
@@ -71,7 +72,7 @@ def ahead(
 
     end = threading.Event()
     pool = ThreadPoolExecutor(lanes, thread_name_prefix="prepare")
-    runner = ThreadPoolExecutor(1, thread_name_prefix="run") if beside and lanes == 1 else None
+    runner = ThreadPoolExecutor(1, "run", initializer=beside) if beside and lanes == 1 else None
     most = lanes + (runner is not None)
     coming: deque[tuple[NDArray[np.int64], Callable[[], R]]] = deque()
     try:

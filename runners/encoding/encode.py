@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from flagbench import ModelFault
 from flagbench.models.contract import DENSE, Adapter, Encoder, Part, Role, Scorer
+from flagbench.models.device import make_current
 from flagbench.models.embeddings import Embeddings
 from flagbench.models.inputs import Input, Pair, cost, line, pair_key, readable, readable_pair
 from flagbench.models.quantised import truncated
@@ -226,7 +227,7 @@ class TextEncoder:
             return functools.partial(part.run, call)
 
         for chunk, embeddings in clock.timing(
-            ahead(chunks, prepare, lanes, beside=_on_gpu(self.adapter) and not small)
+            ahead(chunks, prepare, lanes, beside=None if small else _on_gpu(self.adapter))
         ):
             if cached and keys is not None:
                 embeddings = cached.put(keys[chunk], embeddings) if keep else cached.rounded(embeddings)
@@ -353,9 +354,10 @@ def score_pairs(
     return scores[places]
 
 
-def _on_gpu(adapter: Adapter) -> bool:
-    """Whether a model leaves the processor free for what is done with its results."""
-    return adapter.device.startswith("cuda")
+def _on_gpu(adapter: Adapter) -> Callable[[], None] | None:
+    """What makes another thread ready for a model that leaves the processor free; None for one that does not."""
+    device = adapter.device
+    return functools.partial(make_current, device) if device.startswith("cuda") else None
 
 
 def _usable(scores: NDArray[np.float32], pairs: int, scorer: Scorer) -> NDArray[np.float32]:

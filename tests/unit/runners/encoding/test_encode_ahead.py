@@ -34,6 +34,14 @@ SECONDS = 30.0  # nobody waits so long unless something is broken
 
 
 @pytest.fixture(autouse=True)
+def current(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Devices that were made the current ones, each with the thread; there is none here."""
+    made: list[tuple[str, str]] = []
+    monkeypatch.setattr(encode, "make_current", lambda device: made.append((threading.current_thread().name, device)))
+    return made
+
+
+@pytest.fixture(autouse=True)
 def chunks_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encode, "_CHUNK_CPU", (2, 1_000))
     monkeypatch.setattr(encode, "_CHUNK_GPU", (2, 1_000))
@@ -181,7 +189,9 @@ def test_who_takes_no_more_chunks_leaves_nothing_running(device: str) -> None:
 
 
 @WAYS
-def test_on_a_gpu_the_model_runs_while_the_chunk_before_is_kept(way: Callable[..., Any], opened: Opened) -> None:
+def test_on_a_gpu_the_model_runs_while_the_chunk_before_is_kept(
+    way: Callable[..., Any], opened: Opened, current: list[tuple[str, str]]
+) -> None:
     """A chunk is put into the store only once the model runs on the next one, in a thread of its own."""
     begun = [threading.Event() for _ in range(CHUNKS)]
     cache, kept = EmbeddingCache(opened()), itertools.count()
@@ -192,13 +202,14 @@ def test_on_a_gpu_the_model_runs_while_the_chunk_before_is_kept(way: Callable[..
         assert begun[min(number + 1, CHUNKS - 1)].wait(SECONDS)
         return put(self, *given)
 
-    adapter = Watched(lambda step, chunk: begun[chunk].set() if step == "run" else None, "cuda:0")
+    adapter = Watched(lambda step, chunk: begun[chunk].set() if step == "run" else None, "cuda:1")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CachedEmbeddings, "put", waits)
         np.testing.assert_array_equal(way(adapter, cache), truth(way))
     assert adapter.done("run") == [0, 1, 2, 3]
     assert next(kept) == CHUNKS
     assert {name for step, _, name in adapter.steps if step == "run"} == {"run_0"}
+    assert current == [("run_0", "cuda:1")]
     assert idle()
 
 

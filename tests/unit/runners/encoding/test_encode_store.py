@@ -200,6 +200,7 @@ def test_the_longest_text_of_a_chunk_says_how_many_there_are(
     device: str, most: int, characters: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encode, "_CHUNK_GPU", (9, 200))
+    monkeypatch.setattr(encode, "make_current", lambda device: None)
     left = sorted(set(TEXTS), key=lambda text: (-len(text), TEXTS.index(text)))
     expected = []
     while left:
@@ -272,6 +273,7 @@ def test_a_stopped_run_whose_multi_vectors_are_too_many(
 ) -> None:
     """They are left out at some point; the rest goes on in the same chunks, and is not encoded anew the next time."""
     monkeypatch.setattr(encode, "_CHUNK_GPU", (7, 1_000))
+    monkeypatch.setattr(encode, "make_current", lambda device: None)
 
     def run(adapter: ThreeParts, root: Path) -> Embeddings:
         adapter.device = device
