@@ -1,6 +1,7 @@
 """Encoding, scoring and search on one GPU, beside sentence-transformers and FlagEmbedding, as shares of what it can do.
 
     python benchmarks/gpu.py [--output FOLDER] [--seconds 380] [--only bge-large search …]
+    python benchmarks/gpu.py --backend compiled --only bge-large bge-m3     # the layers compiled by torch
     python benchmarks/gpu.py --tiny     # the same code on any machine, in seconds
 
 Needs torch, transformers, numpy, scipy and safetensors, no network, and nothing beside this folder and the
@@ -55,7 +56,9 @@ def _import() -> None:
             importlib.import_module(name)
 
 
-def measure(card: Card, folder: Path, wanted: Sequence[str], deadline: Deadline, *, tiny: bool) -> Report:
+def measure(
+    card: Card, folder: Path, wanted: Sequence[str], deadline: Deadline, *, tiny: bool, backend: str | None = None
+) -> Report:
     """Run all parts within the time; a part that fails leaves the others alone.
 
     Each has an equal share of what is left when it begins; its last measurement may run over by its own length.
@@ -66,7 +69,7 @@ def measure(card: Card, folder: Path, wanted: Sequence[str], deadline: Deadline,
         built = shape.tiny() if tiny else shape
 
         def one(scratch: Path, within: Deadline, built: Shape = built) -> None:
-            Part(built, scratch / built.name, card, report, within).measure()
+            Part(built, scratch / built.name, card, report, within, backend).measure()
 
         parts.append((shape.name, one))
     parts.insert(3, (SEARCH, lambda *_: report.search.append(search(card, TINY if tiny else Sizes()))))
@@ -101,6 +104,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path(os.environ.get("OUT", ".")), help="default: $OUT, or here")
     parser.add_argument("--seconds", type=float, default=380.0)
     parser.add_argument("--tiny", action="store_true", help="models that any machine runs")
+    parser.add_argument("--backend", choices=("torch", "compiled"), help="FlagBench's (default: as commands run)")
     parser.add_argument("--only", nargs="+", default=(), choices=names, metavar="PART", help=", ".join(names))
     given = parser.parse_args()
     deadline = Deadline(given.seconds)  # of which imports are a part
@@ -109,7 +113,7 @@ def main() -> None:
     device = "cuda:0" if torch.cuda.is_available() else "cpu"
     if device == "cpu" and not given.tiny:
         sys.exit("torch sees no GPU here: run with --tiny, or on a machine with one")
-    report = measure(Card(device), given.output, given.only, deadline, tiny=given.tiny)
+    report = measure(Card(device), given.output, given.only, deadline, tiny=given.tiny, backend=given.backend)
     print(report.markdown())
     sys.exit(0 if report.rows or report.search else 1)
 

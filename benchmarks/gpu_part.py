@@ -25,8 +25,11 @@ FEWEST_VECTORS, FEWEST_SCORES = 2, 4
 class Part:
     """The measurements of one model."""
 
-    def __init__(self, shape: Shape, folder: Path, card: Card, report: Report, deadline: Deadline) -> None:
+    def __init__(
+        self, shape: Shape, folder: Path, card: Card, report: Report, deadline: Deadline, backend: str | None = None
+    ) -> None:
         self._shape = shape
+        self._backend = backend
         self._folder = folder
         self._card = card
         self._report = report
@@ -62,7 +65,7 @@ class Part:
             yield kind, inputs, lengths
 
     def _ours(self) -> None:
-        adapter = load(self._folder, self._shape, self._card.device)
+        adapter = load(self._folder, self._shape, self._card.device, self._backend)
         one_token = "one token" in adapter.backend
         for kind, inputs, lengths in self._all_inputs(adapter):
             if self._over(f"{OURS} on {kind}"):

@@ -13,9 +13,9 @@ from gpu_models import Shape
 # FlagBench's own way
 
 
-def load(folder: Path, shape: Shape, device: str) -> Any:
+def load(folder: Path, shape: Shape, device: str, backend: str | None) -> Any:
     """The adapter of a checkpoint in bf16, found and loaded as every command does."""
-    return _loaded(folder, shape, device, "bf16", None)
+    return _loaded(folder, shape, device, "bf16", backend)
 
 
 def load_exact(folder: Path, shape: Shape) -> Any:
