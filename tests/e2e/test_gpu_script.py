@@ -131,7 +131,7 @@ def test_each_part_has_an_equal_share_of_what_is_left(
     shares: dict[str, float] = {}
 
     class Part:
-        def __init__(self, shape: Any, folder: Path, card: Any, report: Any, deadline: Any) -> None:
+        def __init__(self, shape: Any, folder: Path, card: Any, report: Any, deadline: Any, _: Any) -> None:
             shares[shape.name] = deadline.seconds
 
         def measure(self) -> None:
