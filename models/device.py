@@ -224,7 +224,10 @@ def out_of_memory(error: BaseException) -> bool:
     """Tell whether an error says that memory ran out, on a device or on the host."""
     if isinstance(error, MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
+    import torch
+
+    said = isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
+    return said or isinstance(error, torch.OutOfMemoryError)
 
 
 def _free_on_host() -> int:

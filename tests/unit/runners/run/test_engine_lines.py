@@ -61,7 +61,12 @@ def _run(plan: Plan, load: Callable[..., Any], evaluate: Callable[..., Any]) -> 
     told = Told()
     real = plan.benchmark
     made = SimpleNamespace(
-        name="cmteb", load=load, evaluate=evaluate, source=real.source, label_sources=real.label_sources
+        name="cmteb",
+        load=load,
+        evaluate=evaluate,
+        source=real.source,
+        label_sources=real.label_sources,
+        recorded=real.recorded,
     )
     with LoadedModels() as loaded:
         return engine.run(replace(plan, benchmark=made), told, loaded), told.said  # type: ignore[arg-type]
