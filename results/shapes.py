@@ -35,6 +35,10 @@ _MOST_SECONDS = 1e9
 _MOST_TEXTS = 10**15
 
 _OF_QUERIES = re.compile(r"(ndcg|map|mrr|recall|precision|hit_rate)_at_[0-9]+")
+_OF_ANSWERS = re.compile(
+    "(classification|code_similarity|count|exact_match|prefix|qa_f1|retrieval|rouge|rouge_l|string_match_(all|part))(_zh)?"
+)
+"""Of what a language model answers: a score is the mean of its values, each a share of 1."""
 _FRACTIONS = frozenset({"accuracy", "f1", "lrap", "max_accuracy", "max_ap", "max_f1", "nmi", "v_measure"})
 _LOGARITHMS = frozenset({"log_likelihood"})
 """Of probabilities: the values of items have the range of their mean."""
@@ -111,12 +115,13 @@ def score_range(metric: str) -> tuple[float, float]:
 def query_range(metric: str) -> tuple[float, float]:
     """The least and the greatest value of one query.
 
-    Metrics of rankings have the range of their scores. What other scores are means of has none: a pair's part in a
-    correlation, or in an average precision, may be beyond 1.
+    Metrics of rankings and of answers have the range of their scores. What other scores are means of has none: a
+    pair's part in a correlation, or in an average precision, may be beyond 1.
     """
     if metric in _LOGARITHMS:
         return -LARGEST, 0.0
-    return (0.0, 1.0) if _OF_QUERIES.fullmatch(metric) else (-LARGEST, LARGEST)
+    shares = _OF_QUERIES.fullmatch(metric) or _OF_ANSWERS.fullmatch(metric)
+    return (0.0, 1.0) if shares else (-LARGEST, LARGEST)
 
 
 def check_range(metric: str, values: Iterable[float], allowed: tuple[float, float]) -> None:

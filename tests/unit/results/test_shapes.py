@@ -122,6 +122,8 @@ def test_what_a_benchmark_hands_over_is_checked_as_a_file_is() -> None:
         ("recall_at_5", 0, 1),
         ("accuracy", 0, 1),
         ("v_measure", 0, 1),
+        ("qa_f1_zh", 0, 1),
+        ("string_match_part", 0, 1),
         ("cosine_spearman", -1, 1),
         ("dot_pearson", -1, 1),
         ("kendalltau", -1, 1),

@@ -11,6 +11,7 @@ import pytest
 from flagbench import BadInput
 from flagbench.flags import flags_of
 from flagbench.models.loading.overrides import Overrides
+from flagbench.results.shapes import LARGEST, score_range
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.data.sources import Folder
 from flagbench.runners.generation.server_options import ServerOptions
@@ -281,3 +282,9 @@ def test_the_listing_says_what_needs_no_data() -> None:
     assert cells["LongBench-trec"]["dataset"] == "THUDM/LongBench"
     assert cells["MMLU"]["rows"] == "14,042"
     assert cells["Needle"]["protocols"] == "flagembedding, qlora, official"
+
+
+def test_every_main_score_has_a_range_beyond_which_no_interval_goes() -> None:
+    ranges = {row.main_score: score_range(row.main_score) for row in rows()}
+    assert ranges.pop("log_likelihood") == (-LARGEST, 0.0)
+    assert set(ranges.values()) == {(0.0, 1.0)}
