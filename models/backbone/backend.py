@@ -84,8 +84,8 @@ def use_backend(model: Any, spec: ModelSpec, loading: Loading, probe: Probe | No
     wanted = loading.backend
     if wanted == "torch" or (wanted is None and _mkl_is_faster()):
         return "torch"
-    replace = _compile if wanted == "compiled" else _pack
-    why = _why_not(wanted or "onednn", spec, loading.device) or replace(model, probe or probe_of_text)
+    change = _compile if wanted == "compiled" else _pack
+    why = _why_not(wanted or "onednn", spec, loading.device) or _changed(model, probe or probe_of_text, change)
     if why and wanted:
         raise _refusal(wanted, spec, why)
     return "torch" if why else (wanted or "onednn")
@@ -124,18 +124,29 @@ def _mkl_is_faster() -> bool:
 
 
 @torch.inference_mode()
-def _pack(model: Any, probe: Probe) -> str:
-    """Replace the layers; when the model then gives something else, put them back and say why."""
+def _changed(model: Any, probe: Probe, change: Callable[[Any, Callable[[], str]], str]) -> str:
+    """Change a model, and say why it may not stay so, if it may not.
+
+    Args:
+        model: In evaluation mode.
+        probe: What is compared.
+        change: Of the model; it is handed the comparison with what the model gave before.
+    """
     try:
         before = probe(model)
     except _FAULTS as error:
-        return _not_compared(error)
+        return f"it cannot be compared with torch ({type(error).__name__})"
+    return change(model, lambda: _too_far(before, probe(model)))
+
+
+def _pack(model: Any, compare: Callable[[], str]) -> str:
+    """Replace the layers; when the model then gives something else, put them back."""
     shared = {id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)}
     for parent, name in _layers(model, torch.nn.Linear):
         if id(getattr(parent, name).weight) not in shared:
             setattr(parent, name, PackedLinear(getattr(parent, name)))
     try:
-        why = _too_far(probe(model), before)
+        why = compare()
     except _FAULTS as error:
         why = f"it does not take oneDNN's layers ({type(error).__name__})"
     if not why:
@@ -145,13 +156,8 @@ def _pack(model: Any, probe: Probe) -> str:
     return why
 
 
-@torch.inference_mode()
-def _compile(model: Any, probe: Probe) -> str:
-    """Have torch compile each layer whole, for any number and length of texts; why that cannot be, if so."""
-    try:
-        before = probe(model)
-    except _FAULTS as error:
-        return _not_compared(error)
+def _compile(model: Any, compare: Callable[[], str]) -> str:
+    """Have torch compile each layer whole, for any number and length of texts."""
     layers = _repeated(model)
     if not layers:
         return "it has no list of layers"
@@ -165,13 +171,9 @@ def _compile(model: Any, probe: Probe) -> str:
             layer.forward, fullgraph=True, dynamic=True, options={"emulate_precision_casts": True}
         )
     try:
-        return _too_far(probe(model), before)
+        return compare()
     except _FAULTS as error:
         return f"torch cannot compile its layers ({_first_line(error)})"
-
-
-def _not_compared(error: Exception) -> str:
-    return f"it cannot be compared with torch ({type(error).__name__})"
 
 
 def _first_line(error: Exception) -> str:
@@ -179,10 +181,15 @@ def _first_line(error: Exception) -> str:
     return printable((str(error).strip() or type(error).__name__).splitlines()[0])[:200]
 
 
-def _too_far(states: torch.Tensor, before: torch.Tensor) -> str:
-    """An empty line when states are what they were before, relative above 1; else how far they are apart."""
-    states, least = states.float(), before.float().abs().clamp(min=1.0)
-    difference = float(((states - before.float()).abs() / least).max())
+def apart(before: torch.Tensor, after: torch.Tensor) -> float:
+    """The largest difference of states of one shape, relative above 1; NaN where one is."""
+    before = before.float()
+    return float(((after.float() - before).abs() / before.abs().clamp(min=1.0)).max())
+
+
+def _too_far(before: torch.Tensor, after: torch.Tensor) -> str:
+    """An empty line when states are what they were before; else how far they are apart."""
+    difference = apart(before, after)
     tolerance = TOLERANCE if before.dtype == torch.float32 else HALF_TOLERANCE
     return "" if difference <= tolerance else f"its states differ by {difference:.1e} from torch's"
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flagbench.models.backbone.backend import HALF_TOLERANCE, TOLERANCE
+from flagbench.models.backbone.backend import HALF_TOLERANCE, TOLERANCE, apart
 from flagbench.models.backbone.batching import Batch
 from flagbench.models.backbone.caches import cache_name
 from flagbench.models.contract import Backend, Loading
@@ -292,5 +292,5 @@ def _float(value: Any) -> Any:
 
 def _too_far(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]], tolerance: float) -> str:
     """An empty line when all pairs are alike, relative above 1; else how far they are apart."""
-    largest = float(np.max([float(((b - a).abs() / a.abs().clamp(min=1.0)).max()) for a, b in pairs]))  # NaN stays
+    largest = float(np.max([apart(before, after) for before, after in pairs]))  # NaN stays
     return "" if largest <= tolerance else f"one token differs by {largest:.1e}"

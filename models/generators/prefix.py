@@ -55,6 +55,7 @@ class Prefix:
             kept: Whether the next prompt is compared with the last.
         """
         self._model = model
+        self._name = cache_name(model.forward)
         self._kept = kept
         self._ids: list[int] = []
         self._cache = new_cache()
@@ -64,8 +65,9 @@ class Prefix:
         """Tokens whose keys and values are in memory."""
         return int(self._cache.get_seq_length())
 
-    def read(self, ids: Sequence[int], device: str) -> DynamicCache:
-        """Keys and values of all ids but the last, of which only what the last prompt has not is computed.
+    def read(self, ids: Sequence[int], device: str) -> dict[str, DynamicCache]:
+        """Keys and values of all ids but the last, as the model's argument of its own name; of them only what the last
+        prompt has not is computed.
 
         What the model writes behind them may be added to it.
 
@@ -79,8 +81,7 @@ class Prefix:
             self.forget()
         elif self.tokens > shared:
             self._cache.crop(shared - self.tokens)
-        cache = self._cache
-        kept = {cache_name(self._model.forward): cache}
+        kept = {self._name: self._cache}
         try:
             for start in range(shared, len(before), PREFILL):
                 piece = torch.tensor([before[start : start + PREFILL]], dtype=torch.long, device=device)
@@ -89,7 +90,7 @@ class Prefix:
             self.forget()  # some layers may have read more than others
             raise
         self._ids = before
-        return cache
+        return kept
 
     def forget(self) -> None:
         """Let go of all."""

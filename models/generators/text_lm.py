@@ -14,7 +14,6 @@ import torch
 import transformers
 
 from flagbench import BadInput, ModelFault
-from flagbench.models.backbone.caches import cache_name
 from flagbench.models.backbone.pretrained import read_pretrained
 from flagbench.models.backbone.rope import check_base, set_base
 from flagbench.models.contract import Loading
@@ -122,9 +121,9 @@ class TextLanguageModel(LanguageModel):
     def _continued(self, batch: Batch, stopping: Stopping, **more: Any) -> torch.Tensor:
         if self._prefix is None or len(batch["input_ids"]) > 1:
             return super()._continued(batch, stopping, **more)
-        cache = self._prefix.read(batch["input_ids"][0].tolist(), self.device)
+        kept = self._prefix.read(batch["input_ids"][0].tolist(), self.device)
         try:
-            return super()._continued(batch, stopping, **{cache_name(self._model.forward): cache}, **more)
+            return super()._continued(batch, stopping, **kept, **more)
         except BaseException:
             self._prefix.forget()
             raise
@@ -135,10 +134,9 @@ class TextLanguageModel(LanguageModel):
             return super()._log_probabilities(batch, dropped, given)
         ids = batch["input_ids"][0].tolist()
         before = ids[: len(ids) - dropped]
-        cache = self._prefix.read(before, self.device)
+        kept = self._prefix.read(before, self.device)
         behind = torch.tensor([[before[-1], *given]], dtype=torch.long, device=self.device)
         try:
-            kept = {cache_name(self._model.forward): cache}
             logits = self._model(input_ids=behind, use_cache=True, **kept).logits[0]
         except BaseException:
             self._prefix.forget()
